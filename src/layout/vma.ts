@@ -1,0 +1,130 @@
+/**
+ * struct vm_area_struct. Ranges are [start, end) in virtual page numbers.
+ *
+ * Guards (Documentation/mm/process_addrs.rst):
+ *   start, end, pgoff   mmap write + VMA write + anon_vma root write, the VMA taken out of its interval trees meanwhile
+ *   flags               mmap write + VMA write
+ *   anonVma 0 -> set    mmap read + page_table_lock (+ root write); set -> 0: mmap write + VMA write + root write
+ *   avc list            mmap read + page_table_lock in prepare; mmap write otherwise
+ *   lockSeq, refcnt     the per-VMA lock's own words (src/locks/vmaLock.ts)
+ * To read any of them one of mmap read, VMA read, root read suffices. start/end/pgoff have walkers that hold only the root
+ * lock, which is why each is a word of its own with its own scheduling point.
+ */
+
+import { load, readOnce, store, writeOnce } from '../arena/access.ts';
+import { fieldTable } from '../arena/fieldTable.ts';
+import type { Heap } from '../arena/heap.ts';
+import type { Access } from '../base/sim.ts';
+import type { AnonVmaPtr, AvcPtr, MmPtr, VmaPtr, Vpn } from './ids.ts';
+import { MM } from './mm.ts';
+
+export const VMA = {
+  mm: 0,
+  start: 1,
+  end: 2,
+  pgoff: 3,
+  flags: 4,
+  anonVma: 5,
+  avcFirst: 6,
+  avcLast: 7,
+  lockSeq: 8,
+  refcnt: 9,
+} as const;
+export const VMA_WORDS = 12;
+export const VMA_TABLE = fieldTable('vm_area_struct', VMA, VMA_WORDS);
+
+/** vm_flags; the numbers are ours. */
+export const VM_READ = 1 << 0;
+export const VM_WRITE = 1 << 1;
+export const VM_EXEC = 1 << 2;
+export const VM_SHARED = 1 << 3;
+export const VM_ACCOUNT = 1 << 4;
+export const VM_NORESERVE = 1 << 5;
+export const VM_LOCKED = 1 << 6;
+export const VM_LOCKONFAULT = 1 << 7;
+export const VM_DONTCOPY = 1 << 8;
+export const VM_WIPEONFORK = 1 << 9;
+export const VM_MERGEABLE = 1 << 10;
+export const VM_SEALED = 1 << 11;
+export const VM_GROWSDOWN = 1 << 12;
+export const VM_DONTEXPAND = 1 << 13;
+export const VM_HUGETLB = 1 << 14;
+export const VM_SEQ_READ = 1 << 15;
+export const VM_RAND_READ = 1 << 16;
+/** exec's stack while it is being moved: migration skips it (VM_STACK_INCOMPLETE_SETUP). */
+export const VM_STACK_INCOMPLETE_SETUP = 1 << 17;
+
+export function vmaMm(heap: Heap, vma: VmaPtr): Access<MmPtr> {
+  return load(heap, vma + VMA.mm) as MmPtr;
+}
+export function setVmaMm(heap: Heap, vma: VmaPtr, mm: MmPtr): Access<void> {
+  store(heap, vma + VMA.mm, mm);
+}
+/** For lookups under RCU: the object may have been recycled for another mm (vm_mm is re-checked). */
+export function readOnceVmaMm(heap: Heap, vma: VmaPtr): Access<MmPtr> {
+  return readOnce(heap, vma + VMA.mm) as MmPtr;
+}
+export function vmaStart(heap: Heap, vma: VmaPtr): Access<Vpn> {
+  return load(heap, vma + VMA.start) as Vpn;
+}
+export function setVmaStart(heap: Heap, vma: VmaPtr, start: Vpn): Access<void> {
+  store(heap, vma + VMA.start, start);
+}
+export function vmaEnd(heap: Heap, vma: VmaPtr): Access<Vpn> {
+  return load(heap, vma + VMA.end) as Vpn;
+}
+export function setVmaEnd(heap: Heap, vma: VmaPtr, end: Vpn): Access<void> {
+  store(heap, vma + VMA.end, end);
+}
+export function vmaPgoff(heap: Heap, vma: VmaPtr): Access<number> {
+  return load(heap, vma + VMA.pgoff);
+}
+export function setVmaPgoff(heap: Heap, vma: VmaPtr, pgoff: number): Access<void> {
+  store(heap, vma + VMA.pgoff, pgoff);
+}
+export function vmaFlags(heap: Heap, vma: VmaPtr): Access<number> {
+  return load(heap, vma + VMA.flags);
+}
+export function setVmaFlags(heap: Heap, vma: VmaPtr, flags: number): Access<void> {
+  store(heap, vma + VMA.flags, flags);
+}
+/** Plain read: one of the locks above is held. */
+export function vmaAnonVma(heap: Heap, vma: VmaPtr): Access<AnonVmaPtr> {
+  return load(heap, vma + VMA.anonVma) as AnonVmaPtr;
+}
+/** Lockless read: a neighbour's anon_vma in find_mergeable_anon_vma, a fault under the VMA lock. */
+export function readOnceVmaAnonVma(heap: Heap, vma: VmaPtr): Access<AnonVmaPtr> {
+  return readOnce(heap, vma + VMA.anonVma) as AnonVmaPtr;
+}
+export function setVmaAnonVma(heap: Heap, vma: VmaPtr, anonVma: AnonVmaPtr): Access<void> {
+  writeOnce(heap, vma + VMA.anonVma, anonVma);
+}
+/**
+ * True if the VMA has exactly one AVC, so it never went through fork. Lockless look at a neighbour; its own prepare may run
+ * meanwhile, hence the marked stores below.
+ */
+export function readOnceVmaAvcSingular(heap: Heap, vma: VmaPtr): Access<boolean> {
+  const first = readOnce(heap, vma + VMA.avcFirst);
+  return first !== 0 && first === readOnce(heap, vma + VMA.avcLast);
+}
+/** Reference count word of the per-VMA lock, for assertions and reports. */
+export function peekVmaRefcount(heap: Heap, vma: VmaPtr): number {
+  return Atomics.load(heap, vma + VMA.refcnt);
+}
+/** True while the VMA is write-locked, for assertions and reports: its sequence number is its mm's. */
+export function peekVmaWriteLocked(heap: Heap, vma: VmaPtr): boolean {
+  return Atomics.load(heap, vma + VMA.lockSeq) === Atomics.load(heap, heap[vma + VMA.mm] + MM.mmLockSeq);
+}
+/** Head of the same_vma list: the newest AVC. */
+export function vmaAvcFirst(heap: Heap, vma: VmaPtr): Access<AvcPtr> {
+  return load(heap, vma + VMA.avcFirst) as AvcPtr;
+}
+export function setVmaAvcFirst(heap: Heap, vma: VmaPtr, avc: AvcPtr): Access<void> {
+  writeOnce(heap, vma + VMA.avcFirst, avc);
+}
+export function vmaAvcLast(heap: Heap, vma: VmaPtr): Access<AvcPtr> {
+  return load(heap, vma + VMA.avcLast) as AvcPtr;
+}
+export function setVmaAvcLast(heap: Heap, vma: VmaPtr, avc: AvcPtr): Access<void> {
+  writeOnce(heap, vma + VMA.avcLast, avc);
+}
