@@ -1,0 +1,152 @@
+/** Running a program under many schedules, or under one again. */
+
+import { AssertionError } from '../base/assert.ts';
+import type { Violation } from '../base/finding.ts';
+import type { Sim } from '../base/sim.ts';
+import { UsageError } from '../base/usageError.ts';
+import { runAlone } from '../instrument/runAlone.ts';
+import { MAX_TASKS } from '../instrument/runtime.ts';
+import { Execution } from './execution.ts';
+import { randomStrategy } from './randomStrategy.ts';
+import { replayStrategy } from './replayStrategy.ts';
+import type { Schedule } from './schedule.ts';
+import type { Strategy } from './strategy.ts';
+import { VERDICTS, type Thread, type Verdict, type ViolationSink, type World } from './world.ts';
+
+const DEFAULT_MAX_STEPS = 100_000;
+
+/** A program: a world, its threads, and what must hold when all of them have finished. All of it is simulated code. */
+export interface Program<T, W extends World<T> = World<T>> {
+  /** Builds the world, once, alone. Detectors report to the sink. */
+  readonly setup: (sink: ViolationSink) => Sim<W>;
+  /** At most 31. */
+  readonly threads: readonly Thread<T>[];
+  /** Judges, alone, the end of an execution in which every thread finished: reports to the sink, or throws. */
+  readonly check?: (world: W, sink: ViolationSink) => Sim<void>;
+}
+
+export interface ExploreOptions {
+  /** Any safe integer; the default strategy's. */
+  readonly seed?: number | undefined;
+  /** Number of executions; the strategy may end the exploration before. */
+  readonly executions: number;
+  /** Steps after which an execution counts as a livelock. */
+  readonly maxSteps?: number | undefined;
+  /** Random by default. */
+  readonly strategy?: Strategy | undefined;
+  /** Go on after a failure, to count them. */
+  readonly keepGoing?: boolean | undefined;
+}
+
+/** One failed execution. */
+export interface Failure {
+  readonly execution: number;
+  readonly seed: number;
+  readonly verdict: Exclude<Verdict, 'done'>;
+  readonly violations: readonly Violation[];
+  readonly schedule: Schedule;
+  /** What was thrown, when the verdict is `assertion` or `crash`. */
+  readonly thrown: unknown;
+}
+
+export interface Exploration {
+  readonly executions: number;
+  readonly steps: number;
+  readonly verdicts: Readonly<Record<Verdict, number>>;
+  readonly firstFailure: Failure | null;
+  /** Hash over every schedule and verdict: equal for equal explorations on every machine. */
+  readonly traceHash: string;
+}
+
+/** Runs a program under many schedules; stops at the first failure unless told to go on. */
+export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreOptions): Exploration {
+  const { seed = 0, executions, maxSteps = DEFAULT_MAX_STEPS, keepGoing = false } = program;
+  const strategy = program.strategy ?? randomStrategy(seed);
+  const { execution, judge } = prepare(program, strategy, maxSteps);
+  const { view } = execution;
+  const verdicts = Object.fromEntries(VERDICTS.map((verdict) => [verdict, 0])) as Record<Verdict, number>;
+  let firstFailure: Failure | null = null;
+  let steps = 0;
+  let hash = 0x811c_9dc5;
+  let done = 0;
+  while (done < executions && strategy.begin(done, view)) {
+    const verdict = runAndJudge(execution, judge);
+    strategy.end(view, verdict !== 'done');
+    steps += view.steps;
+    hash = Math.imul(execution.recorder.hash(hash) ^ VERDICTS.indexOf(verdict), 0x0100_0193);
+    verdicts[verdict]++;
+    done++;
+    if (verdict === 'done') continue;
+    if (firstFailure === null) {
+      const { violations, thrown, recorder } = execution;
+      const schedule = recorder.schedule(view.tasks);
+      firstFailure = { execution: done - 1, seed, verdict, violations, schedule, thrown };
+    }
+    if (!keepGoing) break;
+  }
+  const traceHash = (hash >>> 0).toString(16).padStart(8, '0');
+  return { executions: done, steps, verdicts, firstFailure, traceHash };
+}
+
+/** One execution under a recorded schedule. */
+export interface Replayed {
+  readonly verdict: Verdict;
+  readonly violations: readonly Violation[];
+  /** What really ran: equal to the recorded one unless the program left it. */
+  readonly schedule: Schedule;
+  /** Step at which the program left the schedule, null if it did not. */
+  readonly divergedAt: number | null;
+}
+
+/** Runs a program once under a recorded schedule. */
+export function replay<T, W extends World<T>>(
+  program: Program<T, W>,
+  schedule: Schedule,
+  options: { readonly maxSteps?: number; readonly seed?: number } = {},
+): Replayed {
+  if (schedule.tasks !== program.threads.length) {
+    throw new UsageError(`the schedule has ${schedule.tasks} tasks, the program ${program.threads.length}`);
+  }
+  const strategy = replayStrategy(schedule, randomStrategy(options.seed ?? 0));
+  const { execution, judge } = prepare(program, strategy, options.maxSteps ?? DEFAULT_MAX_STEPS);
+  strategy.begin(0, execution.view);
+  const verdict = runAndJudge(execution, judge);
+  strategy.end(execution.view, verdict !== 'done');
+  const { violations, recorder, view } = execution;
+  return { verdict, violations, schedule: recorder.schedule(view.tasks), divergedAt: strategy.divergedAt };
+}
+
+/** Everything an exploration needs, built once. */
+interface Prepared<T> {
+  readonly execution: Execution<T>;
+  /** The check at the end, or null. */
+  readonly judge: (() => void) | null;
+}
+
+function prepare<T, W extends World<T>>(program: Program<T, W>, strategy: Strategy, maxSteps: number): Prepared<T> {
+  const { threads, setup, check } = program;
+  if (threads.length < 1 || threads.length > MAX_TASKS) {
+    throw new UsageError(`${threads.length} threads: 1 to ${MAX_TASKS} can be explored`);
+  }
+  let execution: Execution<T> | null = null;
+  const sink: ViolationSink = (violation) => {
+    if (execution === null) throw new AssertionError(`the set-up is at fault itself: ${violation.title}`);
+    execution.take(violation);
+  };
+  const world = runAlone(setup, sink);
+  execution = new Execution(world, threads, strategy, maxSteps);
+  if (check === undefined) return { execution, judge: null };
+  const checkWorld = (end: W): Sim<void> => check(end, sink);
+  return { execution, judge: () => runAlone(checkWorld, world) };
+}
+
+function runAndJudge<T>(execution: Execution<T>, judge: (() => void) | null): Verdict {
+  const verdict = execution.run();
+  if (verdict !== 'done' || judge === null) return verdict;
+  try {
+    judge();
+  } catch (error) {
+    return execution.takeThrown(error, 'the check at the end');
+  }
+  return execution.violations.length > 0 ? 'violation' : 'done';
+}

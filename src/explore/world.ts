@@ -1,0 +1,34 @@
+/**
+ * What an exploration runs on, and what it may find. The explorer knows neither machines nor kernels: a world is put back
+ * to its start before each execution and gives each thread its argument.
+ */
+
+import type { Violation } from '../base/finding.ts';
+import type { Sim } from '../base/sim.ts';
+
+/** Receives what a detector found, at the moment it is true; the execution ends at the next point. */
+export type ViolationSink = (violation: Violation) => void;
+
+export interface World<T> {
+  /** Puts everything back as it was after the set-up. */
+  restore(): void;
+  /** Argument of a thread for the execution that begins: `current` for simulated kernel code. */
+  task(index: number): T;
+  /** What a sleeping thread waits for, for reports; `word` is what it sleeps on. */
+  describeWait?(index: number, word: number): WaitDescription;
+}
+
+export interface WaitDescription {
+  /** Who waits for what: `task 2 sleeps on mmap_lock (word 1234)`. */
+  readonly text: string;
+  /** What makes it the same wait elsewhere: a lock class, never an address. */
+  readonly signature: string;
+}
+
+/** One thread of a program. */
+export type Thread<T> = (task: T) => Sim<void>;
+
+/** How an execution can end. */
+export const VERDICTS = ['done', 'violation', 'assertion', 'crash', 'deadlock', 'livelock'] as const;
+
+export type Verdict = (typeof VERDICTS)[number];

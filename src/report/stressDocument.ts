@@ -1,0 +1,45 @@
+/** The result of a stress run as data: what `--json` prints and the text report formats. */
+
+import type { Finding } from '../base/finding.ts';
+
+export const STRESS_SCHEMA = 'mmstorm/stress/1';
+
+export interface OpResult {
+  readonly count: number;
+  /** Failures by errno name: `{ ENOMEM: 12 }`. */
+  readonly failed: Readonly<Record<string, number>>;
+  readonly p50Ns: number;
+  readonly p99Ns: number;
+  readonly maxNs: number;
+}
+
+export interface LockResult {
+  readonly class: string;
+  readonly acquisitions: number;
+  readonly contended: number;
+  readonly waitP99Ns: number;
+  readonly holdP99Ns: number;
+}
+
+export interface StressDocument {
+  readonly schema: typeof STRESS_SCHEMA;
+  readonly command: string;
+  readonly kernel: string;
+  readonly bug?: string;
+  /** Every rule with its value. */
+  readonly rules: Readonly<Record<string, string>>;
+  readonly seed: number;
+  readonly workers: number;
+  readonly mix: string;
+  /** True when the run was stopped before its time (Ctrl-C); the figures are then partial. */
+  readonly interrupted: boolean;
+  readonly elapsedMs: number;
+  readonly ops: Readonly<Record<string, OpResult>>;
+  readonly totalOps: number;
+  readonly opsPerSecond: number;
+  readonly locks: readonly LockResult[];
+  readonly checks: Readonly<Record<string, number>>;
+  /** Allocations that were made to fail. */
+  readonly injectedFailures: number;
+  readonly findings: readonly Finding[];
+}

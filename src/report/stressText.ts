@@ -1,0 +1,123 @@
+/** The final report of a stress run: findings last, because the eye ends there. */
+
+import Table from 'cli-table3';
+import type { Finding } from '../base/finding.ts';
+import type { StressDocument } from './stressDocument.ts';
+
+/** Colours of a stream; every function may be the identity. */
+export interface ReportColors {
+  readonly bold: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly red: (text: string) => string;
+  readonly green: (text: string) => string;
+}
+
+/** The whole report. */
+export function formatStress(document: StressDocument, colors: ReportColors): string {
+  const parts = [
+    heading(document, colors),
+    operationsTable(document),
+    locksTable(document),
+    checksLine(document),
+    ...document.findings.map((finding, i) => formatFinding(finding, i + 1, colors)),
+    verdict(document, colors),
+  ];
+  return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
+}
+
+function heading(document: StressDocument, colors: ReportColors): string {
+  const { kernel, bug, seed, workers, elapsedMs, interrupted } = document;
+  const what = bug === undefined ? kernel : `${kernel} with ${bug}`;
+  const partial = interrupted ? ' (interrupted: partial results)' : '';
+  return colors.bold(`stress: ${what}, seed ${seed}, ${workers} CPUs, ${(elapsedMs / 1000).toFixed(1)} s${partial}`);
+}
+
+function operationsTable(document: StressDocument): string {
+  const rows = Object.entries(document.ops).map(([name, op]) => [
+    name,
+    op.count.toLocaleString('en'),
+    formatFailures(op.failed),
+    formatNs(op.p50Ns),
+    formatNs(op.p99Ns),
+    formatNs(op.maxNs),
+  ]);
+  const total = document.totalOps.toLocaleString('en');
+  const rate = Math.round(document.opsPerSecond).toLocaleString('en');
+  const table = plainTable(['operation', 'count', 'failed', 'p50', 'p99', 'max'], rows, [1, 3, 4, 5]);
+  return `${table}\n${total} operations, ${rate} per second`;
+}
+
+function locksTable(document: StressDocument): string {
+  const rows = document.locks.map((lock) => [
+    lock.class,
+    lock.acquisitions.toLocaleString('en'),
+    lock.contended.toLocaleString('en'),
+    formatNs(lock.waitP99Ns),
+    formatNs(lock.holdP99Ns),
+  ]);
+  return rows.length === 0
+    ? ''
+    : plainTable(['lock class', 'acquired', 'contended', 'wait p99', 'hold p99'], rows, [1, 2, 3, 4]);
+}
+
+function checksLine(document: StressDocument): string {
+  const checks = Object.entries(document.checks).map(([name, count]) => `${name} ${count.toLocaleString('en')}`);
+  const injected = document.injectedFailures;
+  const failures = injected === 0 ? '' : `\nallocations made to fail: ${injected.toLocaleString('en')}`;
+  return checks.length === 0 ? `checks: off${failures}` : `checks: ${checks.join(', ')}${failures}`;
+}
+
+/** One finding: what, why, who, and the command that repeats it. */
+export function formatFinding(finding: Finding, number: number, colors: ReportColors): string {
+  const lines = [
+    colors.red(colors.bold(`finding ${number} [${finding.kind} ${finding.id}]: ${finding.title}`)),
+    ...finding.evidence.map((line) => `    ${line}`),
+  ];
+  if (finding.bug !== undefined) lines.push(`  bug:       ${finding.bug}`);
+  if (finding.reference !== undefined) lines.push(`  reference: ${finding.reference}`);
+  lines.push(`  reproduce: ${finding.reproduce}`);
+  return lines.join('\n');
+}
+
+function verdict(document: StressDocument, colors: ReportColors): string {
+  const { findings } = document;
+  if (findings.length === 0) return colors.green('nothing found');
+  return colors.red(`${findings.length} finding${findings.length === 1 ? '' : 's'}`);
+}
+
+function formatFailures(failed: Readonly<Record<string, number>>): string {
+  return Object.entries(failed)
+    .map(([errno, count]) => `${errno} ${count.toLocaleString('en')}`)
+    .join(' ');
+}
+
+/** 950 ns, 12.3 us, 4.56 ms, 1.20 s. */
+export function formatNs(ns: number): string {
+  if (ns < 1000) return `${Math.round(ns)} ns`;
+  if (ns < 1e6) return `${(ns / 1e3).toPrecision(3)} us`;
+  if (ns < 1e9) return `${(ns / 1e6).toPrecision(3)} ms`;
+  return `${(ns / 1e9).toPrecision(3)} s`;
+}
+
+/** A borderless table; columns in `right` are right-aligned. */
+function plainTable(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[]): string {
+  const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', mid: '', 'left-mid': '', 'mid-mid': '' };
+  const table = new Table({
+    head: [...head],
+    colAligns: head.map((_, i) => (right.includes(i) ? 'right' : 'left')),
+    chars: {
+      ...none,
+      bottom: '',
+      'bottom-mid': '',
+      'bottom-left': '',
+      'bottom-right': '',
+      left: '',
+      right: '',
+      'right-mid': '',
+      middle: '  ',
+    },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
+  });
+  table.push(...rows.map((row) => [...row]));
+  return table.toString();
+}

@@ -1,0 +1,26 @@
+/** The suite under the explorer; on threads (see suiteOnThreads.test.ts for real ones) each program in sequence. */
+import type { Sim } from '../../src/base/sim.ts';
+import type { Kernel } from '../support/kernel.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
+import { LOCK_PROGRAMS } from './suite/all.ts';
+import { GROUND_WORDS, type Ground, type LockProgram } from './suite/program.ts';
+
+const ROUNDS = 2;
+const EXECUTIONS = Number(process.env.EX ?? 1000);
+
+export function concurrent(program: LockProgram): Concurrent<Ground> {
+  return {
+    size: program.size ?? {},
+    setup: (kernel: Kernel): Sim<Ground> => {
+      const ground = { at: kernel.words(GROUND_WORDS), rounds: ROUNDS };
+      program.setUp(kernel.task, ground);
+      return ground;
+    },
+    threads: program.threads,
+    check: (kernel: Kernel, ground: Ground): Sim<void> => program.check(kernel.task, ground),
+    meets: program.directed ?? false,
+    executions: EXECUTIONS,
+  };
+}
+
+for (const program of LOCK_PROGRAMS) simConcurrent(program.name, concurrent(program));
