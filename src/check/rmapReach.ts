@@ -1,0 +1,78 @@
+/**
+ * Invariant 22, the heart of the rmap: every present or migration entry of an anonymous page is found by the walk. The
+ * VMA that covers the address has an edge to the page's anon_vma, and its numbering maps the page's index to that address.
+ * The walk is done here again from the layouts, with the tree's structure taken as it lies in memory.
+ */
+
+import { CACHES } from '../arena/header.ts';
+import type { Heap } from '../arena/heap.ts';
+import { slabIsAllocated } from '../arena/slab.ts';
+import type { Violation } from '../base/finding.ts';
+import { ANON_VMA, AVC } from '../layout/anonVma.ts';
+import type { AnonVmaPtr, MmPtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import { PAGE, mappingAnonVma, mappingIsAnon, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
+import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
+import { VMA } from '../layout/vma.ts';
+import { describePage, describePlace, describeVma } from './describe.ts';
+import { avcsOf, forEachPte, isObject, liveMms, treeRanges, type TreeRange } from './view.ts';
+
+/** Checks every entry of every mm against a walk from its page. */
+export function checkRmapReach(heap: Heap): Violation[] {
+  const violations: Violation[] = [];
+  for (const mm of liveMms(heap)) {
+    const ranges = treeRanges(heap, mm);
+    forEachPte(heap, mm, (vpn, value) => {
+      const why = entryUnreachable(heap, ranges, vpn, value);
+      if (why !== null) violations.push(missed(heap, mm, vpn, value, why));
+    });
+  }
+  return violations;
+}
+
+function missed(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal, why: string): Violation {
+  const pfn = ptePfn(value);
+  return {
+    kind: 'rmap-miss',
+    title: `an rmap walk from pfn ${pfn} does not find ${describePlace(heap, mm, vpn)}: ${why}`,
+    signature: `rmap walk misses an entry: ${why.replace(/\d+/g, 'N')}`,
+    evidence: [describePage(heap, pfn)],
+  };
+}
+
+/** Why a walk from the entry's page would not reach the entry, or null when it does. */
+function entryUnreachable(heap: Heap, ranges: readonly TreeRange[], vpn: Vpn, value: PteVal): string | null {
+  const pfn = ptePfn(value);
+  if (!pteIsPresent(value) && !pteIsMigration(value)) return null;
+  if (pfn === zeroPfn(heap)) return null;
+  if (pfn < 1 || pfn > nrFrames(heap)) return 'the entry names no frame';
+  const range = ranges.find(({ start, end }) => start <= vpn && vpn < end);
+  if (range === undefined) return 'no VMA covers the address';
+  return pageUnreachable(heap, pfn, range, vpn);
+}
+
+function pageUnreachable(heap: Heap, pfn: Pfn, range: TreeRange, vpn: Vpn): string | null {
+  const mapping = heap[pageAt(heap, pfn) + PAGE.mapping];
+  if (!mappingIsAnon(mapping)) return 'the page has no anonymous mapping';
+  const anonVma = mappingAnonVma(mapping);
+  if (!isObject(heap, CACHES.anonVma, anonVma) || !slabIsAllocated(heap, anonVma))
+    return "the page's anon_vma is freed";
+  const avc = avcsOf(heap, range.vma).find((edge) => heap[edge + AVC.anonVma] === anonVma);
+  if (avc === undefined) return "the VMA has no edge to the page's anon_vma";
+  if (!treeHolds(heap, anonVma, avc)) return "the edge is not in the anon_vma's interval tree";
+  const index = heap[pageAt(heap, pfn) + PAGE.index];
+  const address = heap[range.vma + VMA.start] + (index - heap[range.vma + VMA.pgoff]);
+  if (address !== vpn) return `its index leads to another address (${describeVma(heap, range.vma)})`;
+  return null;
+}
+
+/** True when following parents from the edge ends at the anon_vma's root: the edge is linked. */
+function treeHolds(heap: Heap, anonVma: AnonVmaPtr, avc: number): boolean {
+  let node = avc;
+  for (let depth = 0; depth < 64; depth++) {
+    const parent = heap[node + AVC.rbParent];
+    if (parent === 0) return heap[anonVma + ANON_VMA.rbRoot] === node;
+    if (!isObject(heap, CACHES.anonVmaChain, parent)) return false;
+    node = parent;
+  }
+  return false;
+}

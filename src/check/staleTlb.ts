@@ -1,0 +1,70 @@
+/**
+ * TLBs against tables: at quiescence an entry of a live address space must agree with the page table in frame and must not
+ * allow more than it (45 at rest). Entries of address spaces that are gone are dead by their number.
+ */
+
+import type { Heap } from '../arena/heap.ts';
+import type { Violation } from '../base/finding.ts';
+import type { MmPtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import { MM } from '../layout/mm.ts';
+import { pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
+import { TLB, TLB_ENTRY, TLB_ENTRY_WORDS, tlbAt, tlbEntries } from '../layout/tlb.ts';
+import { describePlace, describePte } from './describe.ts';
+import { cpus, forEachPte, liveMms } from './view.ts';
+
+interface CachedTranslation {
+  readonly cpu: number;
+  readonly asid: number;
+  readonly vpn: Vpn;
+  readonly pte: PteVal;
+}
+
+/** Every translation that a CPU holds. */
+export function cachedTranslations(heap: Heap): CachedTranslation[] {
+  const cached: CachedTranslation[] = [];
+  for (const cpu of cpus(heap)) {
+    for (let i = 0; i < tlbEntries(heap); i++) {
+      const slot = tlbAt(heap, cpu) + TLB.entries + i * TLB_ENTRY_WORDS;
+      const asid = heap[slot + TLB_ENTRY.asid];
+      if (asid === 0) continue;
+      cached.push({ cpu, asid, vpn: heap[slot + TLB_ENTRY.vpn] as Vpn, pte: heap[slot + TLB_ENTRY.pte] as PteVal });
+    }
+  }
+  return cached;
+}
+
+/** CPUs whose TLB still translates something to `pfn`. */
+export function cpusCaching(heap: Heap, pfn: Pfn): CachedTranslation[] {
+  return cachedTranslations(heap).filter(({ pte }) => ptePfn(pte) === pfn);
+}
+
+/** Compares every cached translation with the page table of its address space. */
+export function checkStaleTlb(heap: Heap): Violation[] {
+  const violations: Violation[] = [];
+  const cached = cachedTranslations(heap);
+  for (const mm of liveMms(heap)) {
+    const own = cached.filter(({ asid }) => asid === heap[mm + MM.asid]);
+    if (own.length === 0) continue;
+    const entries = new Map<number, PteVal>();
+    forEachPte(heap, mm, (vpn, value) => entries.set(vpn, value));
+    for (const translation of own) compare(heap, mm, translation, entries.get(translation.vpn), violations);
+  }
+  return violations;
+}
+
+function compare(
+  heap: Heap,
+  mm: MmPtr,
+  { cpu, vpn, pte }: CachedTranslation,
+  entry: PteVal | undefined,
+  violations: Violation[],
+): void {
+  const same = entry !== undefined && pteIsPresent(entry) && ptePfn(entry) === ptePfn(pte);
+  if (same && (pteIsWritable(entry) || !pteIsWritable(pte))) return;
+  violations.push({
+    kind: 'stale-tlb',
+    title: `CPU ${cpu} still translates ${describePlace(heap, mm, vpn)} by an entry that the table no longer holds`,
+    signature: same ? 'TLB entry allows writing, the table does not' : 'TLB entry without a table entry',
+    evidence: [`TLB: ${describePte(pte)}`, `table: ${entry === undefined ? 'none' : describePte(entry)}`],
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * The arena as an observer sees it: raw words, no locks, no code of the simulated kernel. Everything here is bounded, so
+ * that a corrupted arena yields a strange view and never an endless loop.
+ */
+
+import { CACHES, cacheAt, CACHE, nrCpus, type CacheId } from '../arena/header.ts';
+import type { Heap } from '../arena/heap.ts';
+import { slabIsAllocated, slabObjects } from '../arena/slab.ts';
+import { AVC } from '../layout/anonVma.ts';
+import type { AvcPtr, MmPtr, PageTablePtr, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
+import { MM } from '../layout/mm.ts';
+import { ENTRIES_PER_TABLE, LEVEL_PGD, LEVEL_PTE, TABLE, TABLE_BITS } from '../layout/pageTable.ts';
+import { VMA } from '../layout/vma.ts';
+import { VMA_NODE, VMA_NODE_ENTRY_WORDS, VMA_NODE_SIZES } from '../layout/vmaNode.ts';
+
+/** A range of an mm's VMA tree. */
+export interface TreeRange {
+  readonly start: Vpn;
+  readonly end: Vpn;
+  readonly vma: VmaPtr;
+}
+
+/** A page-table entry that is not none, found by walking an mm's tables. */
+export interface SeenPte {
+  readonly vpn: Vpn;
+  readonly value: PteVal;
+}
+
+/** Address spaces that are allocated, in address order. */
+export function liveMms(heap: Heap): MmPtr[] {
+  return [...slabObjects(heap, CACHES.mm)].filter((mm) => slabIsAllocated(heap, mm)) as MmPtr[];
+}
+
+/** Ranges of an mm's VMA tree, as the tree node says. */
+export function treeRanges(heap: Heap, mm: MmPtr): TreeRange[] {
+  const node = Atomics.load(heap, mm + MM.vmaTree);
+  const size = VMA_NODE_SIZES.find(({ cache }) => isObject(heap, cache, node));
+  if (size === undefined) return [];
+  const count = Math.min(Math.max(heap[node + VMA_NODE.count], 0), size.capacity);
+  const ranges: TreeRange[] = [];
+  for (let i = 0; i < count; i++) {
+    const at = node + VMA_NODE.entries + i * VMA_NODE_ENTRY_WORDS;
+    ranges.push({ start: heap[at] as Vpn, end: heap[at + 1] as Vpn, vma: heap[at + 2] as VmaPtr });
+  }
+  return ranges;
+}
+
+/** Every entry of an mm that is not none, by address. `visit` may see torn states while others run. */
+export function forEachPte(heap: Heap, mm: MmPtr, visit: (vpn: Vpn, value: PteVal, table: PageTablePtr) => void): void {
+  const pgd = heap[mm + MM.pgd] as PageTablePtr;
+  if (isTable(heap, pgd)) walkTable(heap, pgd, LEVEL_PGD, 0, visit);
+}
+
+function walkTable(
+  heap: Heap,
+  table: PageTablePtr,
+  level: number,
+  base: number,
+  visit: (vpn: Vpn, value: PteVal, table: PageTablePtr) => void,
+): void {
+  for (let i = 0; i < ENTRIES_PER_TABLE; i++) {
+    const entry = Atomics.load(heap, table + TABLE.entries + i);
+    if (entry === 0) continue;
+    const vpn = base + i * 2 ** (TABLE_BITS * level);
+    if (level === LEVEL_PTE) visit(vpn as Vpn, entry as PteVal, table);
+    else if (isTable(heap, entry)) walkTable(heap, entry as PageTablePtr, level - 1, vpn, visit);
+  }
+}
+
+/** True when `ptr` is the address of an allocated page table. */
+export function isTable(heap: Heap, ptr: number): boolean {
+  return isObject(heap, CACHES.pageTable, ptr) && slabIsAllocated(heap, ptr);
+}
+
+/** True when `ptr` is the address of an object of the cache, allocated or not. */
+export function isObject(heap: Heap, cache: CacheId, ptr: number): boolean {
+  const at = cacheAt(cache);
+  const offset = ptr - heap[at + CACHE.base];
+  return (
+    offset >= 0 && offset % heap[at + CACHE.stride] === 0 && offset / heap[at + CACHE.stride] < heap[at + CACHE.count]
+  );
+}
+
+/** Chain of a VMA, newest AVC first; at most `limit` edges. */
+export function avcsOf(heap: Heap, vma: VmaPtr, limit = 1024): AvcPtr[] {
+  const chain: AvcPtr[] = [];
+  let avc = heap[vma + VMA.avcFirst];
+  while (avc !== 0 && isObject(heap, CACHES.anonVmaChain, avc) && chain.length < limit) {
+    chain.push(avc as AvcPtr);
+    avc = heap[avc + AVC.sameVmaNext];
+  }
+  return chain;
+}
+
+/** CPUs of the machine. */
+export function cpus(heap: Heap): number[] {
+  return Array.from({ length: nrCpus(heap) }, (_, cpu) => cpu);
+}

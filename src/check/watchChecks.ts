@@ -1,0 +1,184 @@
+/** What the hooks of watch.ts look at, one function per invariant; each says which locks make its reading exact. */
+
+import { CACHES, nrCpus } from '../arena/header.ts';
+import type { Heap } from '../arena/heap.ts';
+import { POISON, slabIsAllocated, slabObjects } from '../arena/slab.ts';
+import type { Violation } from '../base/finding.ts';
+import type { MmPtr, PageTablePtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import { MM } from '../layout/mm.ts';
+import { PAGE, PG_anonExclusive, PG_locked, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
+import { ENTRIES_PER_TABLE, LEVEL_PTE, TABLE } from '../layout/pageTable.ts';
+import { pteIsMigration, pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
+import { TLB_ENTRY, TLB_ENTRY_WORDS, TLB, tlbAt, tlbEntries } from '../layout/tlb.ts';
+import { describeMm, describePage, describePlace, describePte } from './describe.ts';
+import { danglingEntry } from './migrationEntries.ts';
+import type { ViolationSink } from './watch.ts';
+
+/** A violation without evidence. */
+export function simple(kind: Violation['kind'], title: string, signature: string): Violation {
+  return { kind, title, signature, evidence: [] };
+}
+
+/** Invariant 8, under the PTL: whoever finds a migration entry finds its source locked (the remover needs this PTL). */
+export function checkEntryLocked(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal, sink: ViolationSink): void {
+  const pfn = ptePfn(value);
+  const known = pfn >= 1 && pfn <= nrFrames(heap);
+  if (known && (Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_locked) !== 0) return;
+  sink(danglingEntry(heap, mm, vpn, value, 'its source is not locked'));
+}
+
+/**
+ * Invariant 9, the main detector: at the unlock of a migration source no table anywhere holds an entry for it. The source is
+ * still locked, so nobody can make new ones; every table is scanned, whoever owns it.
+ */
+export function checkNoEntryFor(heap: Heap, src: Pfn, sink: ViolationSink): void {
+  for (const table of slabObjects(heap, CACHES.pageTable)) {
+    if (!slabIsAllocated(heap, table) || heap[table + TABLE.level] !== LEVEL_PTE) continue;
+    for (let at = table + TABLE.entries; at < table + TABLE.entries + ENTRIES_PER_TABLE; at++) {
+      const value = Atomics.load(heap, at) as PteVal;
+      if (value === 0 || value === POISON || ptePfn(value) !== src || !pteIsMigration(value)) continue;
+      const vpn = (heap[table + TABLE.base] + (at - table - TABLE.entries)) as Vpn;
+      sink(danglingEntry(heap, heap[table + TABLE.mm] as MmPtr, vpn, value, 'migration unlocks its source now'));
+    }
+  }
+}
+
+/** Invariants 12 and 45: no CPU may translate to `pfn` any more. `event` says what happens to the page now. */
+export function checkNotCached(heap: Heap, pfn: Pfn, event: string, sink: ViolationSink): void {
+  const entries = tlbEntries(heap);
+  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
+    const first = tlbAt(heap, cpu) + TLB.entries;
+    for (let slot = first; slot < first + entries * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
+      const asid = heap[slot + TLB_ENTRY.asid];
+      const pte = heap[slot + TLB_ENTRY.pte] as PteVal;
+      if (asid === 0 || ptePfn(pte) !== pfn) continue;
+      sink({
+        kind: 'stale-tlb',
+        title: `CPU ${cpu} still translates virtual page ${heap[slot + TLB_ENTRY.vpn]} to pfn ${pfn}, and ${event}`,
+        signature: `stale TLB entry: ${event}`,
+        evidence: [`TLB: ${describePte(pte)}`, describePage(heap, pfn)],
+      });
+    }
+  }
+}
+
+/** Invariant 14, under the PTL: a writable entry of an anonymous page needs PG_anon_exclusive. */
+export function checkPteSet(heap: Heap, mm: MmPtr, vpn: Vpn, after: PteVal, sink: ViolationSink): void {
+  if (!pteIsPresent(after)) return;
+  const pfn = ptePfn(after);
+  const place = describePlace.bind(null, heap, mm, vpn);
+  if (pfn < 1 || pfn > nrFrames(heap)) {
+    sink(simple('page-table', `${place()} gets an entry for a frame that does not exist`, 'entry for no frame'));
+    return;
+  }
+  if (!slabIsAllocated(heap, pageAt(heap, pfn))) {
+    sink(simple('use-after-free', `${place()} gets an entry for pfn ${pfn}, which is free`, 'entry for a free frame'));
+  }
+  if (!pteIsWritable(after)) return;
+  if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) return;
+  sink({
+    ...simple(
+      'exclusive',
+      `${place()} becomes writable, but the page is not anon-exclusive`,
+      'writable entry of a shared page',
+    ),
+    evidence: [describePage(heap, pfn)],
+  });
+}
+
+/** Invariants 3 and 15: refcount >= mapcount >= 0 at every change, exclusive means at most one mapping. */
+export function checkRmapCounts(heap: Heap, pfn: Pfn, sink: ViolationSink): void {
+  const page = pageAt(heap, pfn);
+  const mapcount = Atomics.load(heap, page + PAGE.mapcount);
+  // The mapcount is read first: a concurrent unmap lowers it before it drops its reference.
+  const refcount = Atomics.load(heap, page + PAGE.refcount);
+  if (mapcount < 0)
+    sink({
+      ...simple('count-mismatch', `mapcount of pfn ${pfn} fell below zero`, 'mapcount underflow'),
+      evidence: [describePage(heap, pfn)],
+    });
+  if (pfn === zeroPfn(heap))
+    sink(simple('count-mismatch', 'the zero page took part in rmap accounting', 'zero page in rmap'));
+  if (refcount < mapcount && Atomics.load(heap, page + PAGE.mapcount) >= mapcount) {
+    sink({
+      ...simple('count-mismatch', `pfn ${pfn} has more mappings than references`, 'refcount below mapcount'),
+      evidence: [describePage(heap, pfn)],
+    });
+  }
+}
+
+/** A frame goes back to the allocator: nothing may map it, it may not be locked or pinned. */
+export function checkPageFreed(heap: Heap, pfn: Pfn, sink: ViolationSink): void {
+  const page = pageAt(heap, pfn);
+  const wrong = (what: string): void =>
+    sink({
+      ...simple('use-after-free', `pfn ${pfn} is freed while ${what}`, `page freed while ${what}`),
+      evidence: [describePage(heap, pfn)],
+    });
+  if (Atomics.load(heap, page + PAGE.mapcount) !== 0) wrong('it is mapped');
+  if ((Atomics.load(heap, page + PAGE.flags) & PG_locked) !== 0) wrong('it is locked');
+}
+
+/** Invariant 41: a pte table goes back to the allocator: every entry must be none. */
+export function checkTableFreed(heap: Heap, table: PageTablePtr, sink: ViolationSink): void {
+  if (heap[table + TABLE.level] !== LEVEL_PTE) return;
+  for (let at = table + TABLE.entries; at < table + TABLE.entries + ENTRIES_PER_TABLE; at++) {
+    if (Atomics.load(heap, at) === 0) continue;
+    sink({
+      ...simple('page-table', 'a page table is freed while it still holds entries', 'page table freed with entries'),
+      evidence: [describePte(heap[at] as PteVal)],
+    });
+    return;
+  }
+}
+
+/** Invariant 45 at the access itself: the frame a CPU reaches through its TLB is allocated. TLB lock held. */
+export function checkUserAccess(heap: Heap, pte: PteVal, write: boolean, sink: ViolationSink): void {
+  const pfn = ptePfn(pte);
+  if (pfn >= 1 && pfn <= nrFrames(heap) && slabIsAllocated(heap, pageAt(heap, pfn))) return;
+  const verb = write ? 'writes to' : 'reads from';
+  sink(simple('stale-tlb', `a CPU ${verb} pfn ${pfn}, which is free, through its TLB`, `user ${verb} a free frame`));
+}
+
+/** Invariant 46: after fork's final flush no CPU has a writable translation of the parent to a page that is not exclusive. */
+export function checkForkFlushed(heap: Heap, parent: MmPtr, sink: ViolationSink): void {
+  const asid = heap[parent + MM.asid];
+  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
+    const first = tlbAt(heap, cpu) + TLB.entries;
+    for (let slot = first; slot < first + tlbEntries(heap) * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
+      const pte = heap[slot + TLB_ENTRY.pte] as PteVal;
+      if (heap[slot + TLB_ENTRY.asid] !== asid || !pteIsWritable(pte)) continue;
+      const pfn = ptePfn(pte);
+      if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) continue;
+      if (heap[slot + TLB_ENTRY.asid] !== asid || heap[slot + TLB_ENTRY.pte] !== pte) continue;
+      sink({
+        ...simple(
+          'stale-tlb',
+          `CPU ${cpu} can still write pfn ${pfn} of ${describeMm(heap, parent)} after fork shared it`,
+          'writable TLB entry after fork',
+        ),
+        evidence: [describePage(heap, pfn)],
+      });
+    }
+  }
+}
+
+/** Invariant 47: both PTLs held, the old range was flushed: no CPU translates it any more. */
+export function checkMoved(heap: Heap, mm: MmPtr, from: Vpn, nr: number, sink: ViolationSink): void {
+  const asid = heap[mm + MM.asid];
+  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
+    const first = tlbAt(heap, cpu) + TLB.entries;
+    for (let slot = first; slot < first + tlbEntries(heap) * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
+      const vpn = heap[slot + TLB_ENTRY.vpn];
+      if (heap[slot + TLB_ENTRY.asid] !== asid || vpn < from || vpn >= from + nr) continue;
+      sink(
+        simple(
+          'stale-tlb',
+          `CPU ${cpu} still translates ${describePlace(heap, mm, vpn as Vpn)}, whose entry moved away`,
+          'TLB entry of a moved page',
+        ),
+      );
+      return;
+    }
+  }
+}

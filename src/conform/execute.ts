@@ -1,0 +1,183 @@
+/**
+ * One step of a trace on the simulated kernel. A process is an address space; the one CPU runs whichever acts, as in the
+ * recording.
+ *
+ * Kernel entry points as the recording used them: the system calls by their names, `pin` through an io_uring registered
+ * buffer (FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE), `migrate` through mbind(MPOL_DEFAULT, MPOL_MF_MOVE_ALL).
+ */
+
+import { assert, fail } from '../base/assert.ts';
+import { EFAULT, errnoName } from '../base/errno.ts';
+import type { Sim } from '../base/sim.ts';
+import type { Task } from '../cpu/task.ts';
+import { NO_MM, type MmPtr, type Pfn, type Vpn } from '../layout/ids.ts';
+import { sysFork } from '../mm/fork.ts';
+import { pinUserPagesFast, unpinUserPages } from '../mm/gup.ts';
+import { migrateRange } from '../mm/migrate.ts';
+import { mmput } from '../mm/mmStruct.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_NORESERVE,
+  MAP_POPULATE,
+  MAP_PRIVATE,
+  MREMAP_DONTUNMAP,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_NONE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../mm/syscallFlags.ts';
+import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../mm/syscalls.ts';
+import { BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR, userRead, userWrite } from '../mm/userAccess.ts';
+import {
+  PAGE_BYTES,
+  WINDOW_BASE,
+  WINDOW_PAGES,
+  type Action,
+  type Operand,
+  type Protection,
+  type Result,
+} from './traceFormat.ts';
+
+/** A process of the case; mm is 0 once it has exited. */
+export interface SimulatedProcess {
+  mm: MmPtr;
+  /** Pages of each pin it holds. */
+  readonly pins: Map<number, Pfn[]>;
+}
+
+type Of<Op extends Action['op']> = Extract<Action, { readonly op: Op }>;
+
+const MMAP_BITS: Readonly<Record<string, number>> = {
+  fixed: MAP_FIXED,
+  fixed_noreplace: MAP_FIXED_NOREPLACE,
+  populate: MAP_POPULATE,
+  noreserve: MAP_NORESERVE,
+};
+const MREMAP_BITS: Readonly<Record<string, number>> = {
+  maymove: MREMAP_MAYMOVE,
+  fixed: MREMAP_FIXED,
+  dontunmap: MREMAP_DONTUNMAP,
+  bad8: 8,
+};
+const PROT_BITS: Readonly<Record<Protection, number>> = { none: PROT_NONE, r: PROT_READ, rw: PROT_READ | PROT_WRITE };
+
+/** Does what the step says; a child that fork makes is added to `processes`. */
+export function executeStep(task: Task, processes: SimulatedProcess[], action: Action): Sim<Result> {
+  const process = 'p' in action ? processes[action.p] : undefined;
+  assert(process !== undefined && process.mm !== NO_MM, 'conform: the acting process is not alive');
+  task.mm = process.mm;
+  switch (action.op) {
+    case 'mmap': {
+      const flags = MAP_PRIVATE | MAP_ANONYMOUS | bitsOf(action.flags, MMAP_BITS);
+      return addressResult(sysMmap(task, action.at?.bytes ?? 0, action.len.bytes, PROT_BITS[action.prot], flags));
+    }
+    case 'munmap':
+      return plainResult(sysMunmap(task, action.at.bytes, action.len.bytes));
+    case 'mprotect':
+      return plainResult(sysMprotect(task, action.at.bytes, action.len.bytes, PROT_BITS[action.prot]));
+    case 'mremap': {
+      const { at, len, newLen, to } = action;
+      const flags = bitsOf(action.flags, MREMAP_BITS);
+      return addressResult(sysMremap(task, at.bytes, len.bytes, newLen.bytes, flags, to?.bytes ?? 0));
+    }
+    case 'read':
+      return accessResult(userRead(task, action.page as Vpn, 0), task.loaded);
+    case 'write':
+      return accessResult(userWrite(task, action.page as Vpn, 0, action.value), 0);
+    case 'fork':
+      return forkProcess(task, processes, action);
+    case 'exit':
+      exitProcess(task, process);
+      return 0;
+    case 'pin':
+      return plainResult(pinRange(task, process, action));
+    case 'unpin':
+      return unpin(task, process, action.id);
+    case 'migrate': {
+      const [first, count] = pagesOf(action.at, action.len);
+      const left = count === 0 ? -EFAULT : migrateRange(task, process.mm, first, count, 'sync');
+      // Without MPOL_MF_STRICT, pages that stay where they are do not make mbind fail.
+      return plainResult(Math.min(left, 0));
+    }
+    default:
+      return fail(`conform: ${action.op} is not simulated yet`);
+  }
+}
+
+/** The process unpins what it pinned and gives up its address space. */
+export function exitProcess(task: Task, process: SimulatedProcess): Sim<void> {
+  for (const pages of process.pins.values()) unpinUserPages(task, pages);
+  process.pins.clear();
+  const mm = process.mm;
+  process.mm = NO_MM;
+  task.mm = NO_MM;
+  mmput(task, mm);
+}
+
+function forkProcess(task: Task, processes: SimulatedProcess[], { child }: Of<'fork'>): Sim<Result> {
+  const mm = sysFork(task);
+  if (mm < 0) return errnoName(mm);
+  processes[child] = { mm: mm as MmPtr, pins: new Map() };
+  return child;
+}
+
+/** Registers a buffer: all pages or none stay pinned, pages before a failing one may have been faulted in. */
+function pinRange(task: Task, process: SimulatedProcess, { at, len, id }: Of<'pin'>): Sim<number> {
+  const [first, count] = pagesOf(at, len);
+  if (count === 0) return -EFAULT;
+  const pages: Pfn[] = [];
+  const pinned = pinUserPagesFast(task, first, count, true, pages);
+  if (pinned === count) {
+    process.pins.set(id, pages);
+    return 0;
+  }
+  if (pinned > 0) unpinUserPages(task, pages);
+  return pinned < 0 ? pinned : -EFAULT;
+}
+
+function unpin(task: Task, process: SimulatedProcess, id: number): Sim<Result> {
+  const pages = process.pins.get(id);
+  assert(pages !== undefined, 'conform: the pin was recorded as taken');
+  unpinUserPages(task, pages);
+  process.pins.delete(id);
+  return 0;
+}
+
+/** First page and number of pages of a byte range; none when it leaves the window, where nothing is simulated. */
+function pagesOf(at: Operand, len: Operand): [Vpn, number] {
+  const first = Math.floor((at.bytes - WINDOW_BASE) / PAGE_BYTES);
+  const last = Math.ceil((at.bytes + len.bytes - WINDOW_BASE) / PAGE_BYTES);
+  const isInside = first >= 0 && first < last && last <= WINDOW_PAGES;
+  return [first as Vpn, isInside ? last - first : 0];
+}
+
+function bitsOf(names: readonly string[], bits: Readonly<Record<string, number>>): number {
+  return names.reduce((flags, name) => flags | (bits[name] ?? 0), 0);
+}
+
+function plainResult(value: number): Result {
+  return value < 0 ? errnoName(value) : value;
+}
+
+/** A byte address as a page index of the window. */
+function addressResult(value: number): Result {
+  return value < 0 ? errnoName(value) : (value - WINDOW_BASE) / PAGE_BYTES;
+}
+
+function accessResult(value: number, loaded: number): Result {
+  switch (value) {
+    case 0:
+      return loaded;
+    case SEGV_MAPERR:
+      return 'segv_maperr';
+    case SEGV_ACCERR:
+      return 'segv_accerr';
+    case BUS_ADRERR:
+      return 'sigbus';
+    default:
+      return `fault ${value}`;
+  }
+}

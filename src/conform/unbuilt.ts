@@ -1,0 +1,35 @@
+/** Operations that the simulated kernel does not have yet. A case that needs one is not run at all. */
+
+import type { Action, TraceCase } from './traceFormat.ts';
+
+export interface MissingOperation {
+  readonly op: string;
+  readonly reason: string;
+}
+
+const MISSING_OPS: Partial<Record<Action['op'], string>> = {
+  madvise: 'madvise is not simulated yet',
+  mlock: 'memory locking is not simulated yet',
+  mlock2: 'memory locking is not simulated yet',
+  munlock: 'memory locking is not simulated yet',
+  mseal: 'sealing is not simulated yet',
+  ksm: 'KSM is not simulated yet',
+};
+
+/** The first operation of a case that is missing, or null when the case can be run. */
+export function findMissingOperation({ steps }: TraceCase): MissingOperation | null {
+  for (const { action } of steps) {
+    const reason = missingReason(action);
+    if (reason !== null) return { op: action.op, reason };
+  }
+  return null;
+}
+
+function missingReason(action: Action): string | null {
+  if (action.op === 'mmap') {
+    if (action.flags.includes('hugetlb')) return 'hugetlb mappings are not simulated yet';
+    if (action.shared) return 'shared mappings are not simulated yet';
+    if (action.flags.includes('locked')) return 'MAP_LOCKED is not simulated yet';
+  }
+  return MISSING_OPS[action.op] ?? null;
+}

@@ -1,0 +1,133 @@
+/**
+ * mmap(2) below the system call, for private anonymous memory.
+ *
+ *   set-up     VMAs that are in the way are cut out, detached and their pages unmapped, but they stay in the tree
+ *   merge      a neighbour grows over the range, overwriting them in the tree; or a new VMA is stored there
+ *   complete   what was replaced is accounted and freed
+ *
+ * Lock order here: mmapLock(write) > VMA write > anon_vma root(write).
+ *
+ * Invariants
+ *   MMAP-1  The range is never without an owner in the tree when it had one before: no other mapping can slip in, not even
+ *           for a reader that holds only RCU. Except when a new VMA cannot be allocated: then a hole is left, because the
+ *           pages are gone already.
+ *
+ * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, shared memory, hugetlb, MAP_LOCKED,
+ * MAP_GROWSDOWN, address-space limits, commit charge.
+ */
+
+import { EEXIST, ENOMEM } from '../base/errno.ts';
+import type { Sim } from '../base/sim.ts';
+import type { Task } from '../cpu/task.ts';
+import { NO_NODE, NO_VMA, type MmPtr, type VmaNodePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { mmMapCount, mmMaxMapCount } from '../layout/mm.ts';
+import { VM_ACCOUNT, VM_EXEC, VM_NORESERVE, VM_READ, VM_WRITE, setVmaFlags } from '../layout/vma.ts';
+import { vmaStartWrite } from '../locks/vmaLock.ts';
+import {
+  clearMunmapPtes,
+  completeMunmapVmas,
+  gatherMunmapVmas,
+  initVmaMunmap,
+  reattachVmas,
+  type VmaMunmap,
+} from './munmapVmas.ts';
+import { getUnmappedArea } from './placement.ts';
+import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE } from './syscallFlags.ts';
+import { initVmaRange, vmaAlloc, vmaFree } from './vma.ts';
+import { vmaStoreNew } from './vmaAdjust.ts';
+import { vmaMergeNewRange } from './vmaMerge.ts';
+import { vmgForRange } from './vmaMergeRules.ts';
+import { vmStatAccount } from './vmStat.ts';
+import { vmaFind, vmaFindBelow, vmaFindRange, vmaTreeCancel, vmaTreePrealloc, vmaTreeStore } from './vmaTree.ts';
+
+/**
+ * Maps `nrPages` pages of private anonymous memory (do_mmap).
+ *
+ * @param vpn page number demanded or wished for, NULL_VPN without a wish
+ * @returns the page number of the mapping, or -ENOMEM, -EINVAL, -EPERM, -EEXIST
+ * @locked mmapLock(write)
+ */
+export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: number, flags: number): Sim<number> {
+  const { heap } = task;
+  if (nrPages === 0) return -ENOMEM;
+  if (mmMapCount(heap, mm) > mmMaxMapCount(heap, mm)) return -ENOMEM;
+  const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
+  const at = getUnmappedArea(task, mm, vpn, nrPages, fixed);
+  if (at < 0) return at;
+  const noReplace = (flags & MAP_FIXED_NOREPLACE) !== 0;
+  if (noReplace && vmaFindRange(task, mm, at, at + nrPages) !== NO_VMA) return -EEXIST;
+  const reserve = (flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE;
+  return mmapRegion(task, mm, at as Vpn, nrPages, accountable(vmFlagsOfProt(prot) | reserve));
+}
+
+/** Access bits of a mapping with this protection (calc_vm_prot_bits). */
+export function vmFlagsOfProt(prot: number): number {
+  let flags = 0;
+  if ((prot & PROT_READ) !== 0) flags |= VM_READ;
+  if ((prot & PROT_WRITE) !== 0) flags |= VM_WRITE;
+  if ((prot & PROT_EXEC) !== 0) flags |= VM_EXEC;
+  return flags;
+}
+
+/** Writable private memory counts against the commit limit unless it is mapped with MAP_NORESERVE. */
+function accountable(flags: number): number {
+  return (flags & (VM_WRITE | VM_NORESERVE)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
+}
+
+/** Puts a mapping at [start, start + nrPages), replacing what is there (__mmap_region). */
+function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, flags: number): Sim<number> {
+  const end = (start + nrPages) as Vpn;
+  const vms = initVmaMunmap(mm, vmaFindRange(task, mm, start, end), start, end, false);
+  const holeNode = vms.vma === NO_VMA ? NO_NODE : setUpReplacement(task, vms);
+  if (vms.vma !== NO_VMA && holeNode === NO_NODE) return -ENOMEM;
+  const vmg = vmgForRange(mm, start, end, start, flags);
+  vmg.prev = vms.vma === NO_VMA ? vmaFindBelow(task, mm, start) : vms.prev;
+  vmg.next = vms.vma === NO_VMA ? vmaFind(task, mm, end) : vms.next;
+  if (vmaMergeNewRange(task, vmg) === NO_VMA && newVma(task, mm, start, end, flags) !== 0) {
+    if (holeNode !== NO_NODE) leaveHole(task, vms, holeNode);
+    return -ENOMEM;
+  }
+  if (holeNode !== NO_NODE) {
+    vmaTreeCancel(task, holeNode);
+    completeMunmapVmas(task, vms);
+  }
+  vmStatAccount(task, mm, flags, nrPages);
+  return start;
+}
+
+/**
+ * Cuts out, detaches and empties the VMAs of the range. Once their pages are gone only a hole can be left if the rest
+ * fails; the kernel insists on the memory for that (__GFP_NOFAIL), here it is reserved beforehand.
+ *
+ * @returns the block for the hole; or 0 without memory, all VMAs attached and untouched but for splits
+ */
+function setUpReplacement(task: Task, vms: VmaMunmap): Sim<VmaNodePtr> {
+  if (gatherMunmapVmas(task, vms) !== 0) return NO_NODE;
+  const node = vmaTreePrealloc(task, vms.mm);
+  if (node === NO_NODE) reattachVmas(task, vms);
+  else clearMunmapPtes(task, vms, true);
+  return node;
+}
+
+/** The replaced VMAs cannot come back: the unmapping is completed (vms_abort_munmap_vmas). */
+function leaveHole(task: Task, vms: VmaMunmap, node: VmaNodePtr): Sim<void> {
+  vmaTreeStore(task, vms.mm, node, vms.start, vms.end, NO_VMA);
+  completeMunmapVmas(task, vms);
+}
+
+/** A VMA of its own for the range (__mmap_new_vma). @returns 0 or -ENOMEM */
+function newVma(task: Task, mm: MmPtr, start: Vpn, end: Vpn, flags: number): Sim<number> {
+  const { heap } = task;
+  const vma: VmaPtr = vmaAlloc(task, mm);
+  if (vma === NO_VMA) return -ENOMEM;
+  initVmaRange(heap, vma, start, end, start);
+  setVmaFlags(heap, vma, flags);
+  const node = vmaTreePrealloc(task, mm);
+  if (node === NO_NODE) {
+    vmaFree(task, vma);
+    return -ENOMEM;
+  }
+  vmaStartWrite(task, mm, vma);
+  vmaStoreNew(task, mm, node, vma);
+  return 0;
+}

@@ -1,0 +1,130 @@
+/**
+ * First half of unmapping for migration: every entry of a page becomes a migration entry, at which faults wait.
+ *
+ * Lock order here: folio lock > anon_vma lock > ptl.
+ *
+ * Invariants
+ *   TTM-1  An entry is cleared before the pins are counted: a pin that is taken later finds the entry changed and backs off.
+ *   TTM-2  A pinned exclusive page gets its entry back; the page stays mapped, and migration fails.
+ *   TTM-3  The type of the entry says what it is restored to: writable, exclusive, or shared.
+ *   TTM-4  No CPU translates to the page when its contents are copied: flushed here, or owed by the task (batched).
+ *
+ * Kernel: try_to_migrate(), try_to_migrate_one(), invalid_migration_vma() in mm/rmap.c. Not modelled: huge and hugetlb pages,
+ * device-private pages, userfaultfd and soft-dirty bits, notifiers.
+ */
+
+import type { Sim } from '../base/sim.ts';
+import type { Task } from '../cpu/task.ts';
+import type { MmPtr, Pfn, PtePtr, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
+import { PG_anonExclusive, PG_dirty, atomicSetPageFlags, readOncePageFlags } from '../layout/page.ts';
+import {
+  PTE_DIRTY,
+  PTE_TYPE_MIGRATION_READ,
+  PTE_TYPE_MIGRATION_READ_EXCLUSIVE,
+  PTE_TYPE_MIGRATION_WRITE,
+  PTE_YOUNG,
+  makeNonPresentPte,
+  pteIsAccessible,
+  pteIsDirty,
+  pteIsWritable,
+} from '../layout/pte.ts';
+import { VM_STACK_INCOMPLETE_SETUP, vmaFlags } from '../layout/vma.ts';
+import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
+import { folioPut } from './pageRef.ts';
+import {
+  PVMW_SYNC,
+  pageVmaMappedWalk,
+  pageVmaMappedWalkDone,
+  startPageVmaMappedWalk,
+  type PageVmaMappedWalk,
+} from './pageVmaMappedWalk.ts';
+import { ptepClearFlush, ptepGetAndClear, setPteAt } from './pteAccess.ts';
+import { folioRemoveRmap, folioTryShareAnonRmap } from './rmap.ts';
+import { rmapWalk } from './rmapWalk.ts';
+import { setTlbUbcFlushPending } from './tlbFlush.ts';
+
+/** Flush the TLBs once for many pages: the caller does it (tryToUnmapFlush) before it looks at any contents. */
+export const TTU_BATCH_FLUSH = 1 << 0;
+/** Wait at each ptl rather than miss an entry that is being changed. */
+export const TTU_SYNC = 1 << 1;
+
+/**
+ * try_to_migrate(): replaces all entries of the page by migration entries. The caller looks at folioMapped() afterwards: a
+ * pinned page, or an entry that was in motion, leaves it mapped.
+ *
+ * @locked folio lock
+ */
+export function tryToMigrate(task: Task, pfn: Pfn, flags: number): Sim<void> {
+  rmapWalk(task, pfn, {
+    rmapOne: (walker: Task, page: Pfn, vma: VmaPtr, vpn: Vpn): Sim<boolean> =>
+      tryToMigrateOne(walker, page, vma, vpn, flags),
+    done: folioNotMapped,
+    invalidVma: invalidMigrationVma,
+    anonLock: folioLockAnonVmaRead,
+    tryLock: false,
+    contended: false,
+  });
+}
+
+/** folio_not_mapped(). */
+function folioNotMapped(task: Task, pfn: Pfn): Sim<boolean> {
+  return !folioMapped(task, pfn);
+}
+
+/**
+ * invalid_migration_vma(): exec's stack on its way to its place. One VMA covers both places while entries move from one to
+ * the other, so a walk computes one address and may miss the entry at the other.
+ */
+function invalidMigrationVma(task: Task, vma: VmaPtr): Sim<boolean> {
+  if (!task.rules.migrate.skipTemporaryStack) return false;
+  return (vmaFlags(task.heap, vma) & VM_STACK_INCOMPLETE_SETUP) !== 0;
+}
+
+/** try_to_migrate_one(). @returns false if the page cannot be unmapped */
+function tryToMigrateOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, flags: number): Sim<boolean> {
+  const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, (flags & TTU_SYNC) === 0 ? 0 : PVMW_SYNC);
+  while (pageVmaMappedWalk(task, pvmw)) {
+    if (!replaceEntry(task, pvmw, vma, flags)) {
+      pageVmaMappedWalkDone(task, pvmw);
+      return false;
+    }
+  }
+  return true;
+}
+
+/** Puts a migration entry in place of the entry found. @locked ptl @returns false if the page is pinned (entry restored) */
+function replaceEntry(task: Task, pvmw: PageVmaMappedWalk, vma: VmaPtr, flags: number): Sim<boolean> {
+  const { heap } = task;
+  const { pfn, mm, vpn, pte } = pvmw;
+  const exclusive = (readOncePageFlags(heap, pfn) & PG_anonExclusive) !== 0;
+  const value = clearEntry(task, mm, vpn, pte, flags);
+  // The hardware could set the bit until the entry was gone; from here on it is only known to the page.
+  if (pteIsDirty(value)) atomicSetPageFlags(heap, pfn, PG_dirty);
+  if (exclusive && folioTryShareAnonRmap(task, pfn) !== 0) {
+    setPteAt(task, mm, vpn, pte, value);
+    return false;
+  }
+  setPteAt(
+    task,
+    mm,
+    vpn,
+    pte,
+    makeNonPresentPte(migrationType(value, exclusive), pfn, value & (PTE_YOUNG | PTE_DIRTY)),
+  );
+  folioRemoveRmap(task, pfn, vma);
+  folioPut(task, pfn);
+  return true;
+}
+
+/** Clears the entry; the flush is done here or owed by the task. @returns the entry with all the hardware did to it */
+function clearEntry(task: Task, mm: MmPtr, vpn: Vpn, pte: PtePtr, flags: number): Sim<PteVal> {
+  if ((flags & TTU_BATCH_FLUSH) === 0) return ptepClearFlush(task, mm, vpn, pte);
+  const value = ptepGetAndClear(task, mm, vpn, pte);
+  if (pteIsAccessible(value)) setTlbUbcFlushPending(task, mm);
+  return value;
+}
+
+function migrationType(value: PteVal, exclusive: boolean): number {
+  if (pteIsWritable(value)) return PTE_TYPE_MIGRATION_WRITE;
+  return exclusive ? PTE_TYPE_MIGRATION_READ_EXCLUSIVE : PTE_TYPE_MIGRATION_READ;
+}

@@ -1,0 +1,32 @@
+/** What one simulated CPU of a stress run works with. */
+
+import type { Violation } from '../src/base/finding.ts';
+import type { Task } from '../src/cpu/task.ts';
+import type { Pfn } from '../src/layout/ids.ts';
+import type { Mix } from './mix.ts';
+import type { ProcessTable, Slot } from './processTable.ts';
+
+/** A pin a CPU holds. `page` is -1 once the mapping was changed: then only the count is of interest. */
+export interface HeldPin {
+  readonly slot: Slot;
+  readonly number: number;
+  page: number;
+  readonly pfn: Pfn;
+}
+
+export interface CpuContext {
+  readonly task: Task;
+  readonly table: ProcessTable;
+  readonly cpus: number;
+  readonly mix: Mix;
+  readonly mixTotal: number;
+  readonly pins: HeldPin[];
+  /** Receives what the shadow model found. */
+  readonly report: (violation: Violation) => void;
+  /** Running number for values. */
+  counter: number;
+  /** Last operation's place, for the trail. */
+  lastProcess: number;
+  lastPage: number;
+  lastPages: number;
+}

@@ -1,0 +1,11 @@
+/** Which findings end a stress run. */
+
+import type { FindingKind } from '../../src/base/finding.ts';
+
+/** What lockdep says is a prediction; the machine is still sound and the run goes on. */
+const PREDICTIONS: readonly FindingKind[] = ['lock-order', 'lock-recursion', 'sleep-in-atomic'];
+
+/** True when the state of the machine is wrong once this was found. */
+export function isFatal(kind: FindingKind): boolean {
+  return !PREDICTIONS.includes(kind);
+}

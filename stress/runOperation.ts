@@ -1,0 +1,48 @@
+/** From an operation's code to the function that runs it. */
+
+import type { Sim } from '../src/base/sim.ts';
+import type { CpuContext } from './context.ts';
+import { OP } from './operations.ts';
+import { opExec } from './ops/exec.ts';
+import { opCompact, opMigrate, opReclaim, opTakeAllLocks } from './ops/kernel.ts';
+import { opExit, opFork } from './ops/lifecycle.ts';
+import { opMmap, opMprotect, opMremap, opMunmap } from './ops/mapping.ts';
+import { opRead, opWrite } from './ops/memory.ts';
+import { opPin, opUnpin } from './ops/pins.ts';
+import type { Slot } from './processTable.ts';
+
+/** Runs one operation in the process of `slot`, which the caller holds. @returns 0 or a negative errno */
+export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<number> {
+  switch (op) {
+    case OP.read:
+      return opRead(cpu, slot);
+    case OP.write:
+      return opWrite(cpu, slot);
+    case OP.mmap:
+      return opMmap(cpu, slot);
+    case OP.munmap:
+      return opMunmap(cpu, slot);
+    case OP.mprotect:
+      return opMprotect(cpu, slot);
+    case OP.mremap:
+      return opMremap(cpu, slot);
+    case OP.fork:
+      return opFork(cpu, slot);
+    case OP.exit:
+      return opExit(cpu, slot);
+    case OP.migrate:
+      return opMigrate(cpu, slot);
+    case OP.pin:
+      return opPin(cpu, slot);
+    case OP.unpin:
+      return opUnpin(cpu);
+    case OP.exec:
+      return opExec(cpu);
+    case OP.compact:
+      return opCompact(cpu);
+    case OP.reclaim:
+      return opReclaim(cpu);
+    default:
+      return opTakeAllLocks(cpu, slot);
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The shadow contents model: for each page of each process what the owner of its lane must read in its own word, and
+ * whether an access must fault. Only the lane's owner touches its entries, so they are exact; after a fork that ran while
+ * other CPUs wrote, their lanes in the child are unknown until the owner has looked once.
+ *
+ * A value in memory carries the process that wrote it in its upper half: reading the value of a process that is neither
+ * this one nor an ancestor proves that two processes share memory they must not share.
+ */
+
+import { SHADOW_WORDS } from './section.ts';
+import type { Violation } from '../src/base/finding.ts';
+import { POISON } from '../src/arena/slab.ts';
+import { laneOwner, WINDOW_PAGES } from './lanes.ts';
+import { isFamilyTag, processNumber, type ProcessTable, type Slot } from './processTable.ts';
+
+export const UNKNOWN = 0;
+export const UNMAPPED = 1;
+export const NO_ACCESS = 2;
+export const READ_ONLY = 3;
+export const READ_WRITE = 4;
+/** Mapped and readable; whether it is writable shows at the first write. */
+export const READABLE = 5;
+
+/** What may be done with a page, as the owner knows it. */
+export type PageState =
+  typeof UNKNOWN | typeof UNMAPPED | typeof NO_ACCESS | typeof READ_ONLY | typeof READ_WRITE | typeof READABLE;
+
+function entry(table: ProcessTable, slot: Slot, page: number): number {
+  return table.section.shadow + (slot * WINDOW_PAGES + page) * SHADOW_WORDS;
+}
+
+export function shadowState(table: ProcessTable, slot: Slot, page: number): PageState {
+  return table.heap[entry(table, slot, page)] as PageState;
+}
+
+export function shadowValue(table: ProcessTable, slot: Slot, page: number): number {
+  return table.heap[entry(table, slot, page) + 1];
+}
+
+export function setShadow(table: ProcessTable, slot: Slot, page: number, state: PageState, value: number): void {
+  table.heap[entry(table, slot, page)] = state;
+  table.heap[entry(table, slot, page) + 1] = value;
+}
+
+/** Sets the state of a range and leaves the values. */
+export function setShadowStates(table: ProcessTable, slot: Slot, start: number, pages: number, state: PageState): void {
+  for (let page = start; page < start + pages; page++) table.heap[entry(table, slot, page)] = state;
+}
+
+/** Sets state and value of a range. */
+export function fillShadow(
+  table: ProcessTable,
+  slot: Slot,
+  start: number,
+  pages: number,
+  state: PageState,
+  value: number,
+): void {
+  for (let page = start; page < start + pages; page++) setShadow(table, slot, page, state, value);
+}
+
+/** A new, empty process: every page is unmapped. */
+export function clearShadow(table: ProcessTable, slot: Slot): void {
+  fillShadow(table, slot, 0, WINDOW_PAGES, UNMAPPED, 0);
+}
+
+/** After a fork: the forking CPU knows its own lanes in the child, nobody knows the others yet. */
+export function forkShadow(table: ProcessTable, parent: Slot, child: Slot, cpu: number, cpus: number): void {
+  for (let page = 0; page < WINDOW_PAGES; page++) {
+    if (laneOwner(page, cpus) === cpu) {
+      setShadow(table, child, page, shadowState(table, parent, page), shadowValue(table, parent, page));
+    } else setShadow(table, child, page, UNKNOWN, 0);
+  }
+}
+
+/** A value nobody wrote before: the process in the upper half, a running number in the lower. */
+export function makeValue(table: ProcessTable, slot: Slot, counter: number): number {
+  return ((processNumber(table, slot) & 0xffff) << 16) | (counter & 0xffff);
+}
+
+/** Judges a value that the owner read in a page whose value it knows. */
+export function judgeOwnValue(
+  table: ProcessTable,
+  slot: Slot,
+  page: number,
+  seen: number,
+  expected: number,
+): Violation | null {
+  if (seen === expected) return null;
+  const foreign = judgeForeignValue(table, slot, page, seen);
+  if (foreign !== null) return foreign;
+  return {
+    kind: 'lost-write',
+    title: `page ${page} of process ${processNumber(table, slot)} reads ${describeValue(seen)}, last written was ${describeValue(expected)}`,
+    signature: 'a value that was written is lost',
+    evidence: [],
+  };
+}
+
+/** Judges a value of another CPU's word: it must come from this process or from an ancestor. */
+export function judgeForeignValue(table: ProcessTable, slot: Slot, page: number, seen: number): Violation | null {
+  const place = `page ${page} of process ${processNumber(table, slot)}`;
+  if (seen === 0) return null;
+  if (seen === POISON) {
+    return {
+      kind: 'use-after-free',
+      title: `${place} reads the poison of a freed frame`,
+      signature: 'user memory is a freed frame',
+      evidence: [],
+    };
+  }
+  const writer = seen >>> 16;
+  if (isFamilyTag(table, slot, writer)) return null;
+  return {
+    kind: 'cow-isolation',
+    title: `${place} reads ${describeValue(seen)}, and that process is no ancestor of it`,
+    signature: 'a process reads what a stranger wrote',
+    evidence: [],
+  };
+}
+
+function describeValue(value: number): string {
+  return value === 0 ? 'zero' : `value ${value & 0xffff} of process ${value >>> 16}`;
+}

@@ -1,0 +1,208 @@
+/** Migration while everybody else is at work on the same pages. Under the newest rules nothing is lost; under older ones it is. */
+import { describe, expect } from 'vitest';
+import { assert } from '../../src/base/assert.ts';
+import type { Sim } from '../../src/base/sim.ts';
+import { checkQuiescent } from '../../src/check/quiescent.ts';
+import type { Task } from '../../src/cpu/task.ts';
+import { NO_MM, type MmPtr, type Pfn, type Vpn } from '../../src/layout/ids.ts';
+import { rcuBarrier } from '../../src/locks/rcu.ts';
+import { compactScan } from '../../src/mm/compact.ts';
+import { dupMm, sysFork } from '../../src/mm/fork.ts';
+import { migrateRange } from '../../src/mm/migrate.ts';
+import type { MigrateMode } from '../../src/mm/migrateFolio.ts';
+import { mmAlloc, mmput } from '../../src/mm/mmStruct.ts';
+import { reclaimScan } from '../../src/mm/reclaim.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
+import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscalls.ts';
+import { MREMAP_FIXED, MREMAP_MAYMOVE } from '../../src/mm/syscallFlags.ts';
+import { userRead, userWrite } from '../../src/mm/userAccess.ts';
+import { PAGE_SIZE, vpnToAddr } from '../../src/mm/userSpace.ts';
+import { LINUX_7_0 } from '../../src/rules/presets.ts';
+import type { Rules } from '../../src/rules/rules.ts';
+import type { Kernel } from '../support/kernel.ts';
+import { simConcurrent, simExplore, type Concurrent } from '../support/simConcurrent.ts';
+import { mmKernel } from './mmKernel.ts';
+
+const PAGE = 10;
+const PAGES = 3;
+const SIZE = { frames: 24, pageTables: 24, mms: 4, vmas: 24, anonVmas: 16, anonVmaChains: 48 } as const;
+const RW = PROT_READ | PROT_WRITE;
+
+interface Shared {
+  readonly parent: MmPtr;
+  readonly child: MmPtr;
+}
+
+/** A process with three written pages and a child that shares them. */
+function twoProcesses(kernel: Kernel): Sim<Shared> {
+  const { task } = kernel;
+  const parent = mmAlloc(task);
+  task.mm = parent;
+  const length = PAGES * PAGE_SIZE;
+  const at = sysMmap(task, vpnToAddr(PAGE), length, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
+  assert(at === vpnToAddr(PAGE), 'mmap failed');
+  for (let i = 0; i < PAGES; i++) store(task, i);
+  const child = dupMm(task, parent);
+  assert(child > 0, 'fork failed');
+  return { parent, child: child as MmPtr };
+}
+
+/** The same without the child. */
+function oneProcess(kernel: Kernel): Sim<Shared> {
+  const { parent, child } = twoProcesses(kernel);
+  mmput(kernel.task, child);
+  // Alone again: write, so that the pages are exclusive.
+  for (let i = 0; i < PAGES; i++) store(kernel.task, i);
+  return { parent, child: NO_MM };
+}
+
+function store(task: Task, page: number): Sim<void> {
+  const error = userWrite(task, (PAGE + page) as Vpn, 0, 100 + page);
+  assert(error === 0, 'user write failed');
+}
+
+function holds(task: Task, mm: MmPtr, page: number): Sim<void> {
+  task.mm = mm;
+  const error = userRead(task, (PAGE + page) as Vpn, 0);
+  assert(error === 0 && task.loaded === 100 + page, 'a page has lost its contents');
+}
+
+function nothingWrong(kernel: Kernel, shared: Shared): Sim<void> {
+  for (const id of [1, 2, 3]) rcuBarrier(kernel.taskOn(id));
+  const found = checkQuiescent(kernel.heap);
+  expect(found.map(({ title }) => title)).toEqual([]);
+  assert(shared.parent !== NO_MM, 'no process');
+}
+
+function pagesIntact(kernel: Kernel, shared: Shared): Sim<void> {
+  nothingWrong(kernel, shared);
+  for (let i = 0; i < PAGES; i++) holds(kernel.taskOn(2), shared.parent, i);
+}
+
+function migrateIn(task: Task, mm: MmPtr, mode: MigrateMode): Sim<void> {
+  task.mm = NO_MM;
+  migrateRange(task, mm, PAGE as Vpn, PAGES, mode);
+}
+
+const migrator = (task: Task, { parent }: Shared): Sim<void> => migrateIn(task, parent, 'sync');
+const asyncMigrator = (task: Task, { parent }: Shared): Sim<void> => migrateIn(task, parent, 'async');
+const compactor = (task: Task): Sim<void> => {
+  task.mm = NO_MM;
+  compactScan(task, 1 as Pfn, 23);
+};
+const reclaimer = (task: Task): Sim<void> => {
+  task.mm = NO_MM;
+  reclaimScan(task, 1 as Pfn, 23);
+};
+const reader = (task: Task, { parent }: Shared): Sim<void> => {
+  for (let i = 0; i < PAGES; i++) holds(task, parent, i);
+};
+const writer = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  for (let i = 0; i < PAGES; i++) store(task, i);
+};
+const forker = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  const child = sysFork(task);
+  assert(child > 0, 'fork failed');
+  task.mm = child as MmPtr;
+  const error = userWrite(task, (PAGE + 1) as Vpn, 0, 999);
+  assert(error === 0, 'user write failed');
+  holds(task, child as MmPtr, 2);
+  mmput(task, child as MmPtr);
+};
+const childExit = (task: Task, { child }: Shared): Sim<void> => {
+  task.mm = child;
+  const error = userWrite(task, PAGE as Vpn, 0, 999);
+  assert(error === 0, 'user write failed');
+  mmput(task, child);
+};
+const protector = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  sysMprotect(task, vpnToAddr(PAGE + 1), PAGE_SIZE, PROT_READ);
+  sysMprotect(task, vpnToAddr(PAGE + 1), PAGE_SIZE, RW);
+};
+const mover = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  const [here, there] = [vpnToAddr(PAGE), vpnToAddr(PAGE + 30)];
+  const length = PAGES * PAGE_SIZE;
+  const moved = sysMremap(task, here, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, there);
+  assert(moved === there, 'mremap failed');
+  const back = sysMremap(task, there, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, here);
+  assert(back === here, 'mremap failed');
+};
+const headUnmapper = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  sysMunmap(task, vpnToAddr(PAGE), PAGE_SIZE);
+};
+
+function race(
+  rules: Rules,
+  rest: Partial<Concurrent<Shared>> & Pick<Concurrent<Shared>, 'threads'>,
+): Concurrent<Shared> {
+  return { ...mmKernel(rules, SIZE), setup: oneProcess, check: pagesIntact, executions: 150, ...rest };
+}
+
+describe('nothing is lost', () => {
+  const shared = { setup: twoProcesses };
+  simConcurrent('between migration and users', race(LINUX_7_0, { threads: [migrator, reader, writer] }));
+  simConcurrent('between batched migration and users', race(LINUX_7_0, { threads: [asyncMigrator, writer, reader] }));
+  simConcurrent('between two migrations and reclaim', race(LINUX_7_0, { threads: [migrator, compactor, reclaimer] }));
+  simConcurrent('between migration and fork', race(LINUX_7_0, { threads: [migrator, forker, writer] }));
+  simConcurrent(
+    'between compaction and an exiting child',
+    race(LINUX_7_0, { ...shared, threads: [compactor, childExit, reader] }),
+  );
+  simConcurrent('between migration and mprotect', race(LINUX_7_0, { threads: [migrator, protector, reader] }));
+  simConcurrent('between migration and mremap', race(LINUX_7_0, { threads: [migrator, mover] }));
+  simConcurrent(
+    'between migration and a VMA whose start moves',
+    race(LINUX_7_0, { threads: [migrator, headUnmapper], check: nothingWrong }),
+  );
+  simConcurrent(
+    'between reclaim, fork and exit',
+    race(LINUX_7_0, { ...shared, threads: [reclaimer, forker, childExit] }),
+  );
+});
+
+describe('older decisions', () => {
+  const spinlocks = (lockScheme: Rules['rmapWalk']['lockScheme'], rest: Partial<Rules> = {}): Rules => ({
+    ...LINUX_7_0,
+    anonVma: { lock: 'perAnonVmaSpinlock', cloneOrder: 'same', reuseTest: 'never', unlinkOrder: 'newestFirst' },
+    rmapWalk: { lockScheme },
+    ...rest,
+  });
+
+  simExplore(
+    'no lock in vma_adjust: migration leaves an entry behind',
+    {
+      ...race({ ...LINUX_7_0, vmaAdjust: { rmapLock: 'none' } }, { threads: [migrator, headUnmapper] }),
+      executions: 3000,
+    },
+    ({ firstFailure }) => {
+      if (firstFailure !== null && firstFailure.thrown) throw firstFailure.thrown;
+      expect(firstFailure?.violations[0].kind).toBe('dangling-migration-entry');
+    },
+  );
+
+  simExplore(
+    'a split that links the new half late: the same',
+    {
+      ...race(
+        { ...LINUX_7_0, splitVma: { publish: 'rangeShrunkBeforeAvcLinked' } },
+        { threads: [migrator, protector] },
+      ),
+      executions: 3000,
+    },
+    ({ firstFailure }) => {
+      expect(firstFailure?.violations[0].kind).toBe('dangling-migration-entry');
+    },
+  );
+
+  for (const lockScheme of ['rootOnly', 'rootFirstOldToNew'] as const) {
+    simConcurrent(
+      `spinlocks with walks by ${lockScheme} do no harm`,
+      race(spinlocks(lockScheme), { setup: twoProcesses, threads: [compactor, childExit, reader] }),
+    );
+  }
+});
