@@ -6,7 +6,7 @@
 
 import type { Heap } from '../src/arena/heap.ts';
 import type { MmPtr } from '../src/layout/ids.ts';
-import { CONTROL, MAX_DEPTH, PROCESS, PROCESS_WORDS, type StressSection } from './section.ts';
+import { CONTROL, KNOWN_ANCESTORS, PROCESS, PROCESS_WORDS, type StressSection } from './section.ts';
 
 const FREE = 0;
 const CLOSED = -1;
@@ -48,9 +48,9 @@ export function openProcess(table: ProcessTable, slot: Slot, mm: MmPtr, number: 
   heap[at(table, slot, PROCESS.exiting)] = 0;
   heap[at(table, slot, PROCESS.depth)] = depth;
   heap[at(table, slot, PROCESS.parent)] = parent < 0 ? 0 : processNumber(table, parent);
-  for (let i = 0; i < MAX_DEPTH; i++) {
-    heap[at(table, slot, PROCESS.ancestors + i)] =
-      i >= depth ? 0 : i === 0 ? processNumber(table, parent) : heap[at(table, parent, PROCESS.ancestors + i - 1)];
+  for (let i = 0; i < KNOWN_ANCESTORS; i++) {
+    const older = i === 0 ? processNumber : (t: ProcessTable, p: Slot) => t.heap[at(t, p, PROCESS.ancestors + i - 1)];
+    heap[at(table, slot, PROCESS.ancestors + i)] = i < depth ? older(table, parent) : 0;
   }
   Atomics.add(heap, table.section.control + CONTROL.liveProcesses, 1);
   Atomics.store(heap, at(table, slot, PROCESS.holders), 1);
@@ -101,12 +101,18 @@ export function processDepth(table: ProcessTable, slot: Slot): number {
   return table.heap[at(table, slot, PROCESS.depth)];
 }
 
-/** True when `tag` is the low half of the number of the process or of one of its ancestors. */
+/**
+ * True when `tag` is the low half of the number of the process or of one of its ancestors. Numbers only grow, so of a long
+ * family only the nearest ancestors are kept, and every number that is older than those passes.
+ */
 export function isFamilyTag(table: ProcessTable, slot: Slot, tag: number): boolean {
   if ((processNumber(table, slot) & 0xffff) === tag) return true;
   const depth = processDepth(table, slot);
-  for (let i = 0; i < depth; i++) {
+  const known = Math.min(depth, KNOWN_ANCESTORS);
+  for (let i = 0; i < known; i++) {
     if ((table.heap[at(table, slot, PROCESS.ancestors + i)] & 0xffff) === tag) return true;
   }
-  return false;
+  if (depth <= KNOWN_ANCESTORS) return false;
+  const oldest = table.heap[at(table, slot, PROCESS.ancestors + KNOWN_ANCESTORS - 1)];
+  return ((oldest - tag) & 0xffff) < 0x8000;
 }

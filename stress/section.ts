@@ -29,8 +29,9 @@ const CONTROL_WORDS = 16;
 
 /** A process: count (0 free, -1 being set up or torn down, n holders), mm, number, exiting, depth, ancestors. */
 export const PROCESS = { holders: 0, mm: 1, number: 2, exiting: 3, depth: 4, parent: 5, ancestors: 6 } as const;
-export const MAX_DEPTH = 10;
-export const PROCESS_WORDS = PROCESS.ancestors + MAX_DEPTH;
+/** Ancestors a process knows by number. */
+export const KNOWN_ANCESTORS = 10;
+export const PROCESS_WORDS = PROCESS.ancestors + KNOWN_ANCESTORS;
 
 export const SHADOW_WORDS = 2;
 

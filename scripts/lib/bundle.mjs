@@ -7,9 +7,7 @@ import { build } from 'rolldown';
  * stripped of what is not used) it loads in a quarter of the time.
  * @param {string} id
  */
-function isExternal(id) {
-  return /^[^./]/.test(id) && id !== 'zod' && !id.startsWith('zod/');
-}
+const isExternal = (id) => /^[^./]/.test(id) && id !== 'zod' && !id.startsWith('zod/');
 
 /**
  * @param {{

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 /** @typedef {{ flavour: Flavour, outDir: string, inputs: Record<string, string> }} Bundle */
 
 const CLI = { cli: 'src/cli/main.ts' };
+const BENCH = { caseMain: 'bench/caseMain.ts' };
 const EXPLORED = { main: 'src/explore/main.ts', conform: 'src/conform/runner.ts' };
 
 /**
@@ -28,6 +29,7 @@ export function findEntries(root) {
   /** @type {Bundle[]} */
   const wanted = [
     { flavour: 'threads', outDir: '.', inputs: CLI },
+    { flavour: 'threads', outDir: 'bench', inputs: BENCH },
     { flavour: 'threads', outDir: 'workers', inputs: workerInputs(simulating, '') },
     { flavour: 'perturbed', outDir: 'workers', inputs: workerInputs(simulating, '.perturbed') },
     { flavour: 'explored', outDir: 'explored', inputs: { ...EXPLORED, ...workerInputs(exploring, '') } },

@@ -3,7 +3,7 @@
 import { CACHE, CACHES, CACHE_NAMES, HEADER, cacheAt, checkHeader, stampHeader } from './header.ts';
 import { attachHeap, createHeap, type Heap } from './heap.ts';
 import { planSections, type MachinePlan } from './plan.ts';
-import { SLAB_PREFIX, initCache } from './slab.ts';
+import { initCache } from './slab.ts';
 
 /** Allocates an arena after a plan: header written, every object on its free list. @throws UsageError (see planSections) */
 export function createArena(plan: MachinePlan): Heap {
@@ -15,7 +15,9 @@ export function createArena(plan: MachinePlan): Heap {
   heap[HEADER.tlbEntries] = plan.tlbEntries;
   heap[HEADER.magazine] = plan.magazine;
   heap[HEADER.taskBase] = sections.taskBase;
+  heap[HEADER.taskStride] = sections.taskStride;
   heap[HEADER.tlbBase] = sections.tlbBase;
+  heap[HEADER.tlbStride] = sections.tlbStride;
   heap[HEADER.magazineBase] = sections.magazineBase;
   heap[HEADER.waitTableBase] = sections.waitTableBase;
   heap[HEADER.waitTableBuckets] = plan.waitBuckets;
@@ -28,7 +30,7 @@ export function createArena(plan: MachinePlan): Heap {
     const at = cacheAt(CACHES[name]);
     const { count, words, flags } = plan.objects[name];
     heap[at + CACHE.base] = sections.cacheBase[name];
-    heap[at + CACHE.stride] = words + SLAB_PREFIX;
+    heap[at + CACHE.stride] = sections.cacheStride[name];
     heap[at + CACHE.objectWords] = words;
     heap[at + CACHE.count] = count;
     heap[at + CACHE.flags] = flags;

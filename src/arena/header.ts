@@ -30,6 +30,8 @@ export const HEADER = {
   userWords: 16,
   globalBase: 17,
   zeroPfn: 18,
+  taskStride: 19,
+  tlbStride: 20,
   /** Non-zero: every simulated CPU unwinds at its next wait (MachineAborted). */
   abort: 24,
   /** Non-zero: workloads stop issuing operations; what runs is finished. */

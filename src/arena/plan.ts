@@ -29,6 +29,11 @@ export interface MachinePlan {
   readonly waitBuckets: number;
   /** Words lockdep may use for its graph; 0 when it is off. */
   readonly lockdepWords: number;
+  /**
+   * Objects, tasks, TLBs and magazines start at multiples of this many words: 16 (a cache line) keeps CPUs off each
+   * other's lines, 1 keeps small machines small.
+   */
+  readonly alignWords: number;
   /** Words for the creator of the machine (shadow model, statistics). */
   readonly userWords: number;
 }
@@ -36,6 +41,10 @@ export interface MachinePlan {
 /** Where each section starts, in words. */
 export interface ArenaSections {
   readonly cacheBase: Readonly<Record<CacheName, number>>;
+  /** Words from one object of a cache to the next. */
+  readonly cacheStride: Readonly<Record<CacheName, number>>;
+  readonly taskStride: number;
+  readonly tlbStride: number;
   readonly magazineBase: number;
   readonly taskBase: number;
   readonly tlbBase: number;
@@ -61,22 +70,27 @@ export function planSections(plan: MachinePlan): ArenaSections {
   checkRange('frames', plan.objects.frame.count, 2, MAX_FRAMES);
   checkRange('tlbEntries', plan.tlbEntries, 1, 4096);
   if ((plan.tlbEntries & (plan.tlbEntries - 1)) !== 0) throw new UsageError('tlbEntries must be a power of two');
+  const aligned = (words: number): number => Math.ceil(words / plan.alignWords) * plan.alignWords;
   let at = HEADER_WORDS;
   const section = (words: number): number => {
-    const base = at;
-    at += words;
+    const base = aligned(at);
+    at = base + words;
     return base;
   };
+  const taskStride = aligned(plan.taskWords);
+  const tlbStride = aligned(plan.tlbWords);
   const magazineBase = section(magazineSectionWords(plan.cpus));
-  const taskBase = section(plan.cpus * plan.taskWords);
-  const tlbBase = section(plan.cpus * plan.tlbWords);
+  const taskBase = section(plan.cpus * taskStride);
+  const tlbBase = section(plan.cpus * tlbStride);
   const globalBase = section(plan.globalWords);
   const waitTableBase = section(plan.waitBuckets * plan.waitBucketWords);
   const cacheBase = {} as Record<CacheName, number>;
+  const cacheStride = {} as Record<CacheName, number>;
   for (const name of CACHE_NAMES) {
     const { count, words } = plan.objects[name];
     checkRange(`${name} objects`, count, 0, MAX_ARENA_WORDS);
-    cacheBase[name] = section(count * (words + SLAB_PREFIX)) + SLAB_PREFIX;
+    cacheStride[name] = aligned(words + SLAB_PREFIX);
+    cacheBase[name] = section(count * cacheStride[name]) + SLAB_PREFIX;
   }
   const lockdepBase = section(plan.lockdepWords);
   const userBase = section(plan.userWords);
@@ -86,6 +100,9 @@ export function planSections(plan: MachinePlan): ArenaSections {
   }
   return {
     cacheBase,
+    cacheStride,
+    taskStride,
+    tlbStride,
     magazineBase,
     taskBase,
     tlbBase,

@@ -33,12 +33,14 @@ export const SLAB_TYPESAFE_BY_RCU = 1;
 
 const CACHE_COUNT = Object.keys(CACHES).length;
 const MAGAZINE_WORDS = 2;
+/** Words of one CPU's magazines: whole cache lines. */
+const CPU_MAGAZINE_WORDS = Math.ceil((CACHE_COUNT * MAGAZINE_WORDS) / 16) * 16;
 const LOCK_ROUNDS = 64;
 const LOCK_SLICE_MS = 1;
 
 /** Words that the per-CPU magazines of `cpus` CPUs take. */
 export function magazineSectionWords(cpus: number): number {
-  return cpus * CACHE_COUNT * MAGAZINE_WORDS;
+  return cpus * CPU_MAGAZINE_WORDS;
 }
 
 /** Puts every object of a cache on its free list, lowest address first out. Boot only. */
@@ -129,7 +131,7 @@ export function slabAllocatedCount(heap: Heap, cache: CacheId): number {
 }
 
 function magazineAt(heap: Heap, cpu: number, cache: CacheId): number {
-  return heap[HEADER.magazineBase] + (cpu * CACHE_COUNT + cache) * MAGAZINE_WORDS;
+  return heap[HEADER.magazineBase] + cpu * CPU_MAGAZINE_WORDS + cache * MAGAZINE_WORDS;
 }
 
 function takeFromMagazine(heap: Heap, cpu: number, cache: CacheId, batch: number): number {

@@ -22,19 +22,34 @@ export function checkAnonVmas(heap: Heap): Violation[] {
   return violations;
 }
 
-function checkMm(heap: Heap, mm: MmPtr, active: Map<number, number>, violations: Violation[]): void {
+/**
+ * Invariant 28 for one mm: equal anon_vma means equal chains, or a merge of the two VMAs would lose pages.
+ * @locked mmapLock(write) of the mm, or quiescence
+ */
+export function checkEqualChains(heap: Heap, mm: MmPtr): Violation[] {
+  const violations: Violation[] = [];
   const chains = new Map<number, { readonly set: string; readonly vma: VmaPtr }>();
+  for (const { vma } of treeRanges(heap, mm)) {
+    const anonVma = heap[vma + VMA.anonVma];
+    if (anonVma === 0) continue;
+    const set = avcsOf(heap, vma).map((avc) => heap[avc + AVC.anonVma]);
+    const key = set.sort((a, b) => a - b).join(' ');
+    const other = chains.get(anonVma);
+    if (other === undefined) chains.set(anonVma, { set: key, vma });
+    else if (other.set !== key) violations.push(unequalChains(heap, mm, other.vma, vma));
+  }
+  return violations;
+}
+
+function checkMm(heap: Heap, mm: MmPtr, active: Map<number, number>, violations: Violation[]): void {
   for (const { vma } of treeRanges(heap, mm)) {
     const anonVma = heap[vma + VMA.anonVma];
     if (anonVma === 0) continue;
     active.set(anonVma, (active.get(anonVma) ?? 0) + 1);
     const set = avcsOf(heap, vma).map((avc) => heap[avc + AVC.anonVma]);
     checkChain(heap, mm, vma, set, violations);
-    const key = [...set].sort((a, b) => a - b).join(' ');
-    const other = chains.get(anonVma);
-    if (other === undefined) chains.set(anonVma, { set: key, vma });
-    else if (other.set !== key) violations.push(unequalChains(heap, mm, other.vma, vma));
   }
+  violations.push(...checkEqualChains(heap, mm));
 }
 
 function unequalChains(heap: Heap, mm: MmPtr, first: VmaPtr, second: VmaPtr): Violation {

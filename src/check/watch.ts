@@ -7,6 +7,7 @@ import type { Violation } from '../base/finding.ts';
 import type { CheckHook } from '../cpu/hooks.ts';
 import { PAGE, PG_anonExclusive, pageAt, zeroPfn } from '../layout/page.ts';
 import { ANON_VMA } from '../layout/anonVma.ts';
+import { checkEqualChains } from './anonVmaState.ts';
 import { describePage, describePlace } from './describe.ts';
 import { countPin } from './ledger.ts';
 import {
@@ -98,9 +99,10 @@ export function createChecker(sink: ViolationSink, counts: CheckCounts): CheckHo
       if (countPin(task.heap, pfn, -1) < 0)
         sink(simple('count-mismatch', `pfn ${pfn} is unpinned once too often`, 'unpin underflow'));
     },
-    forkFlushed(task, parent) {
+    forkFlushed(task, parent, child) {
       count('fork-flush');
       checkForkFlushed(task.heap, parent, sink);
+      for (const violation of checkEqualChains(task.heap, child)) sink(violation);
     },
     ptesMoved(task, mm, from, nr) {
       count('move-flush');

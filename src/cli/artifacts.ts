@@ -12,3 +12,8 @@ export function workerUrl(name: string, perturbed: boolean): URL {
 export function exploredUrl(name: string): URL {
   return new URL(`explored/${name}.mjs`, DIST);
 }
+
+/** Bundle of `bench/<name>.ts`. */
+export function benchUrl(name: string): URL {
+  return new URL(`bench/${name}.mjs`, DIST);
+}

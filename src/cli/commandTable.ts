@@ -10,6 +10,7 @@ export interface CommandRow {
 }
 
 const CATALOGUE = 'What there is:';
+const MEASURING = 'Measuring:';
 const RUNNING = 'Looking for bugs:';
 
 export const COMMANDS: readonly CommandRow[] = [
@@ -30,6 +31,18 @@ export const COMMANDS: readonly CommandRow[] = [
     group: RUNNING,
     summary: 'lock sequences, such as the kernel self-tests, through the lock validator',
     load: () => import('./commands/lockdep.ts'),
+  },
+  {
+    name: 'bench',
+    group: MEASURING,
+    summary: 'what locks and operations cost, against the raw floor in the same run',
+    load: () => import('./commands/bench.ts'),
+  },
+  {
+    name: 'locks',
+    group: CATALOGUE,
+    summary: 'the lock classes, the order a run takes them in, and how it compares with the documents',
+    load: () => import('./commands/locks.ts'),
   },
   {
     name: 'rules',

@@ -6,6 +6,9 @@
 import { ExitCode } from './exitCode.ts';
 import { runCli } from './program.ts';
 
+// Before any command is loaded: places in findings and in our own errors are those of the source, not of the bundle.
+process.setSourceMapsEnabled(true);
+
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(ExitCode.readerClosed);

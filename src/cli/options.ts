@@ -6,8 +6,6 @@ import { kernelPreset } from '../rules/resolve.ts';
 import { checkOutputFile } from './outputFile.ts';
 import { collectSetting, countBetween, parseDuration, parseSeed } from './parse.ts';
 
-const MAX_WORKERS = 256;
-
 export type ColorMode = 'auto' | 'always' | 'never';
 
 export function jsonOption(): Option {
@@ -30,10 +28,6 @@ export function seedOption(): Option {
 
 export function durationOption(): Option {
   return new Option('--duration <time>', 'how long to run: 500ms, 10s, 2m').argParser(parseDuration);
-}
-
-export function workersOption(): Option {
-  return new Option('--workers <n>', 'number of threads').argParser(countBetween(1, MAX_WORKERS));
 }
 
 export function countOption(flags: string, description: string): Option {

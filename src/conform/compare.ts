@@ -45,7 +45,7 @@ function compareVmas(process: number, expected: ProcessState, actual: ProcessSta
   const rows = (vmas: ReadonlyMap<number, VmaState>) =>
     differing.filter((start) => vmas.has(start)).map((start) => vmaRow(vmas.get(start)!));
   const sides = { expected: rows(expected.vmas), actual: rows(actual.vmas) };
-  return { aspect: 'vmas', process, page: differing[0]!, ...sides };
+  return { aspect: 'vmas', process, page: differing[0], ...sides };
 }
 
 function comparePages(process: number, expected: ProcessState, actual: ProcessState): Difference | null {
@@ -54,7 +54,7 @@ function comparePages(process: number, expected: ProcessState, actual: ProcessSt
   const rows = (pages: ReadonlyMap<number, PageState>) =>
     differing.filter((page) => pages.has(page)).map((page) => pageRow(page, pages.get(page)!));
   const sides = { expected: rows(expected.pages), actual: rows(actual.pages) };
-  return { aspect: 'pages', process, page: differing[0]!, ...sides };
+  return { aspect: 'pages', process, page: differing[0], ...sides };
 }
 
 function differingKeys<Value>(

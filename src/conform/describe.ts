@@ -3,7 +3,7 @@
 import type { Action, PageState, Result, VmaState } from './traceFormat.ts';
 
 /** `mremap(p0, at 4093, len 1, new 2, maymove|fixed, to 7)`. */
-export function describeAction(action: Action): string {
+function describeAction(action: Action): string {
   const words: string[] = 'p' in action ? [`p${action.p}`] : [];
   if ('at' in action && action.at !== null) words.push(`at ${action.at.text}`);
   if ('page' in action) words.push(`at ${action.page}`);
@@ -23,12 +23,6 @@ export function describeAction(action: Action): string {
 /** `mremap(...) = EINVAL`. */
 export function describeStep(action: Action, result: Result): string {
   return `${describeAction(action)} = ${result}`;
-}
-
-/** `[4093, 4096) rw-p ac`, for shared and hugetlb mappings with ` object 0+2`. */
-export function describeVma({ start, end, perms, flags, object, offset }: VmaState): string {
-  const source = object === null ? '' : ` object ${object}+${offset}`;
-  return `[${start}, ${end}) ${perms}${flags === '' ? '' : ` ${flags}`}${source}`;
 }
 
 /** `f0 xe 64`: label, letters, stamp; `f0 *2 64` for a frame that is mapped twice; `z` for the zero page. */

@@ -1,6 +1,5 @@
 /** A divergence: the step of a case at which the simulated kernel and the recording part. */
 
-import type { AssertionError } from '../base/assert.ts';
 import { describeStep } from './describe.ts';
 import { kernelRule, type Aspect } from './kernelRule.ts';
 import { drawProcess } from './picture.ts';
@@ -32,11 +31,10 @@ export function divergenceOf(trace: TraceCase, progress: CaseProgress): Divergen
   return makeDivergence(trace, progress, difference, state);
 }
 
-/** The divergence of a run that an assertion of the simulated kernel ended. */
-export function assertionDivergence(trace: TraceCase, progress: CaseProgress, error: AssertionError): Divergence {
-  const recorded = trace.steps[progress.step];
-  const expected: Result = recorded?.result ?? 0;
-  const difference = { aspect: 'assertion', process: null, page: null, expected, actual: error.message } as const;
+/** The divergence of a run that the simulated kernel could not finish: an assertion failed, or it waits for ever. */
+export function brokenDivergence(trace: TraceCase, progress: CaseProgress, message: string): Divergence {
+  const expected: Result = trace.steps[progress.step]?.result ?? 0;
+  const difference = { aspect: 'assertion', process: null, page: null, expected, actual: message } as const;
   return makeDivergence(trace, progress, difference, null);
 }
 
@@ -46,7 +44,7 @@ function makeDivergence(
   difference: Pick<Divergence, 'aspect' | 'process' | 'page' | 'expected' | 'actual'>,
   actual: TraceState | null,
 ): Divergence {
-  const { action, result, after } = trace.steps[Math.min(step, trace.steps.length - 1)]!;
+  const { action, result, after } = trace.steps[Math.min(step, trace.steps.length - 1)];
   const isOver = step >= trace.steps.length;
   return {
     case: trace.id,

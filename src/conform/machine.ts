@@ -4,7 +4,7 @@
  */
 
 import { restoreArena, snapshotArena } from '../arena/arena.ts';
-import { CACHE_NAMES, CACHES, type CacheName } from '../arena/header.ts';
+import { CACHE_NAMES, CACHES, requestAbort, type CacheName } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { slabAllocatedCount } from '../arena/slab.ts';
 import { createMachine, type MachineSize } from '../cpu/machine.ts';
@@ -28,6 +28,7 @@ const LARGE_MACHINE: MachineSize = {
   pageWords: 4,
   tlbEntries: 64,
   magazine: 0,
+  alignWords: 1,
   waitBuckets: 4,
   lockdepWords: 0,
   userWords: 0,
@@ -68,7 +69,8 @@ export function machineFor(machines: ConformMachines, trace: TraceCase): Conform
   return (machines.large ??= createConformMachine(LARGE_MACHINE));
 }
 
-function createConformMachine(size: MachineSize): ConformMachine {
+/** Boots a machine of that size. */
+export function createConformMachine(size: MachineSize): ConformMachine {
   const heap = createMachine(size);
   bootMachine(heap);
   return { heap, booted: snapshotArena(heap), atBoot: countObjects(heap) };
@@ -87,10 +89,21 @@ function isSmall({ steps }: TraceCase): boolean {
   });
 }
 
-/** Puts the machine back to where it booted and makes the task of its one CPU. */
-export function resetMachine({ heap, booted }: ConformMachine, rules: Rules): Task {
+/** What the machine's one task is like; by default no allocation is made to fail. */
+export interface ConformTask {
+  readonly rules: Rules;
+  readonly seed?: number;
+  readonly failAlloc?: number;
+}
+
+/**
+ * Puts the machine back to where it booted and makes the task of its one CPU. Nobody else will ever run, so a task that had
+ * to wait would wait for ever: the machine counts as stopped, and a wait throws MachineAborted at once.
+ */
+export function resetMachine({ heap, booted }: ConformMachine, { rules, seed = 0, failAlloc = 0 }: ConformTask): Task {
   restoreArena(heap, booted);
-  return createTask({ heap, id: 1, rules, seed: 0 });
+  requestAbort(heap);
+  return createTask({ heap, id: 1, rules, seed, failAlloc });
 }
 
 /** Objects in use now. */

@@ -2,7 +2,7 @@
  * A process's window as text: one column per present page and per run of absent ones, one VMA line and one page line per
  * state, so that two states can be compared column by column.
  *
- *   page      4090      4093      4094      4095
+ *   page      4090      4093      4094  4095
  *   expected  [rw-p ac-----------------]
  *                       f0 xe 64  z
  *   actual    [rw-p ac-][rw-p ac-------]
@@ -47,15 +47,15 @@ export function drawProcess(rows: readonly PictureRow[], focus: number | null): 
   const line = (title: string, text: string): string => {
     return `${title.padEnd(titleWidth)}${before}${text.trimEnd()}${after === '' ? '' : ` ${after}`}`.trimEnd();
   };
-  const starts = shown.map(({ start }, i) => String(start).padEnd(shownWidths[i]!)).join('');
+  const starts = shown.map(({ start }, i) => String(start).padEnd(shownWidths[i])).join('');
   const lines = [line('page', `${starts}${shown.at(-1)!.end}`)];
   for (const [row, { title, state }] of rows.entries()) {
     if (state === null) {
       lines.push(`${title.padEnd(titleWidth)}no process`);
       continue;
     }
-    lines.push(line(title, shown.map((column, i) => vmaCell(column, row, shownWidths[i]!)).join('')));
-    const pages = shown.map((column, i) => (column.pages[row] ?? '').padEnd(shownWidths[i]!)).join('');
+    lines.push(line(title, shown.map((column, i) => vmaCell(column, row, shownWidths[i])).join('')));
+    const pages = shown.map((column, i) => (column.pages[row] ?? '').padEnd(shownWidths[i])).join('');
     if (pages.trim() !== '') lines.push(line('', pages));
   }
   return lines;
@@ -70,7 +70,7 @@ function columnsOf(rows: readonly PictureRow[]): Column[] {
   const sorted = [...cuts].sort((a, b) => a - b);
   return sorted.slice(0, -1).map((start, i) => ({
     start,
-    end: sorted[i + 1]!,
+    end: sorted[i + 1],
     vmas: rows.map(({ state }) => (state === null ? null : vmaAt(state, start))),
     pages: rows.map(({ state }) => {
       const page = state?.pages.get(start);
@@ -89,10 +89,12 @@ function columnWidth({ start, vmas, pages }: Column): number {
   return Math.max(...texts.map((text) => text.length)) + MARGIN;
 }
 
+/** Permissions, flags, and for shared mappings the object with the offset in it. */
 function vmaLabel(vma: VmaState | null, page: number): string {
   if (vma === null) return '.';
   if (vma.start !== page) return '';
-  return vma.flags === '' ? `[${vma.perms}` : `[${vma.perms} ${vma.flags}`;
+  const object = vma.object === null ? '' : `${vma.object}+${vma.offset}`;
+  return `[${[vma.perms, vma.flags, object].filter((word) => word !== '').join(' ')}`;
 }
 
 function vmaCell({ start, end, vmas }: Column, row: number, width: number): string {
@@ -112,15 +114,15 @@ function chooseColumns(
   const at = focus === null ? 0 : columns.findIndex(({ end }) => end > focus);
   let first = at < 0 ? columns.length - 1 : at;
   let last = first + 1;
-  let used = widths[first]!;
+  let used = widths[first];
   for (let grown = true; grown;) {
     grown = false;
-    if (last < columns.length && used + widths[last]! <= room) {
-      used += widths[last++]!;
+    if (last < columns.length && used + widths[last] <= room) {
+      used += widths[last++];
       grown = true;
     }
-    if (first > 0 && used + widths[first - 1]! <= room) {
-      used += widths[--first]!;
+    if (first > 0 && used + widths[first - 1] <= room) {
+      used += widths[--first];
       grown = true;
     }
   }

@@ -57,7 +57,7 @@ export interface CaseRun {
  */
 export function runCase({ task, trace, atBoot, progress, onStep }: CaseRun): Sim<void> {
   const processes: SimulatedProcess[] = [{ mm: mmAlloc(task), pins: new Map() }];
-  if (trace.memlock !== null) setMmMemlockLimit(task.heap, processes[0]!.mm, trace.memlock);
+  if (trace.memlock !== null) setMmMemlockLimit(task.heap, processes[0].mm, trace.memlock);
   const frames = createFrameLabels();
   for (const [step, { action, result: recorded, after }] of trace.steps.entries()) {
     progress.step = step;
@@ -90,7 +90,7 @@ function observeAll(heap: Heap, processes: readonly SimulatedProcess[]): Access<
 function findLeftover(observed: ReadonlyMap<number, ObservedProcess>): Difference | null {
   for (const [process, { leftovers }] of observed) {
     if (leftovers.length === 0) continue;
-    return { aspect: 'leftover', process, page: leftovers[0]!, expected: [], actual: leftovers };
+    return { aspect: 'leftover', process, page: leftovers[0], expected: [], actual: leftovers };
   }
   return null;
 }

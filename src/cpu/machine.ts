@@ -30,6 +30,7 @@ export interface MachineSize {
   readonly pageWords: number;
   readonly tlbEntries: number;
   readonly magazine: number;
+  readonly alignWords: number;
   readonly waitBuckets: number;
   readonly lockdepWords: number;
   readonly userWords: number;
@@ -48,6 +49,7 @@ export const SMALL_MACHINE: MachineSize = {
   pageWords: 4,
   tlbEntries: 16,
   magazine: 0,
+  alignWords: 1,
   waitBuckets: 4,
   lockdepWords: 0,
   userWords: 0,
@@ -59,13 +61,14 @@ export const STRESS_MACHINE: MachineSize = {
   frames: 8192,
   pageTables: 2048,
   mms: 128,
-  vmas: 8192,
-  anonVmas: 4096,
-  anonVmaChains: 16384,
-  vmaNodes: [1024, 256, 64, 16],
+  vmas: 32768,
+  anonVmas: 32768,
+  anonVmaChains: 131_072,
+  vmaNodes: [1024, 512, 256, 128],
   pageWords: 8,
   tlbEntries: 64,
   magazine: 16,
+  alignWords: 16,
   waitBuckets: 256,
   lockdepWords: 0,
   userWords: 0,
@@ -94,6 +97,7 @@ export function createMachine(size: MachineSize): Heap {
     pageWords: size.pageWords,
     tlbEntries: size.tlbEntries,
     magazine: size.magazine,
+    alignWords: size.alignWords,
     taskWords: TASK_WORDS,
     tlbWords: tlbWords(size.tlbEntries),
     globalWords: GLOBAL_WORDS,

@@ -23,30 +23,27 @@ export function parse(path: string, code: string): ESTree.Program {
   return program;
 }
 
+/** The tree is walked several times, and looking for the children of a node is half of the work. */
+type Linked = { linkedChildren?: readonly Node[] };
+
 function link(node: Node): void {
-  for (const child of childrenOf(node)) {
-    child.parent = node;
-    link(child);
-  }
-}
-
-/** Where a node keeps its children: trees are never changed, and collecting was most of the pass's time. */
-const COLLECTED = Symbol('children');
-
-/** Child nodes in the order of the source, types included. */
-export function childrenOf(node: Node): readonly Node[] {
-  const cache = node as Node & { [COLLECTED]?: readonly Node[] };
-  return (cache[COLLECTED] ??= collectChildren(node));
-}
-
-function collectChildren(node: Node): Node[] {
   const children: Node[] = [];
-  for (const [key, value] of Object.entries(node) as [string, unknown][]) {
-    if (key === 'parent' || value === null || typeof value !== 'object') continue;
+  for (const value of Object.values(node) as unknown[]) {
+    if (value === null || typeof value !== 'object') continue;
     if (Array.isArray(value)) for (const item of value) pushNode(children, item);
     else pushNode(children, value);
   }
-  return children.length > 1 ? children.sort((a, b) => a.start - b.start) : children;
+  children.sort((a, b) => a.start - b.start);
+  (node as Linked).linkedChildren = children;
+  for (const child of children) {
+    link(child);
+    child.parent = node;
+  }
+}
+
+/** Child nodes in the order of the source, types included. */
+export function childrenOf(node: Node): readonly Node[] {
+  return (node as Linked).linkedChildren ?? [];
 }
 
 function pushNode(children: Node[], value: unknown): void {

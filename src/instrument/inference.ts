@@ -1,7 +1,7 @@
 /** Types of values: names, members, calls, literals; and what the place of an expression expects of it. */
 
 import type { ESTree } from 'rolldown/utils';
-import { enclosingFunction, isFunction, propertyName, type FunctionNode, type Node } from './ast.ts';
+import { enclosingFunction, isFunction, memberName, propertyName, type FunctionNode, type Node } from './ast.ts';
 import type { MemberNames } from './memberNames.ts';
 import type { ModuleGraph } from './moduleGraph.ts';
 import type { Scope } from './scope.ts';
@@ -144,6 +144,7 @@ export class Inference extends Shapes {
       case 'AwaitExpression':
         return this.shape(this.expressionTy(node.argument)).s === 'plain' ? PLAIN : UNKNOWN;
       case 'ThisExpression':
+        return this.thisTy(node, module);
       case 'Super':
       case 'YieldExpression':
       case 'ImportExpression':
@@ -159,9 +160,20 @@ export class Inference extends Shapes {
     const object = this.expressionTy(node.object);
     const name = propertyName(node.property, node.computed);
     if (name === null) return this.element(object) ?? UNKNOWN;
+    if (name.startsWith('#')) return this.privateTy(node, name);
     const own = this.member(object, name);
     if (own !== null && (object.t === 'namespace' || isMarked(this.kind(own)))) return own;
     return this.namedTy(name) ?? own ?? UNKNOWN;
+  }
+
+  /** Type of a private member: that of the class around the expression which declares it. */
+  private privateTy(node: Node, name: string): Ty {
+    for (let at = node.parent; at; at = at.parent) {
+      if (at.type !== 'ClassBody') continue;
+      const member = at.body.find((item) => memberName(item) === name);
+      if (member !== undefined) return this.declaredTy(member, this.moduleOf(member).scopeOf(member));
+    }
+    return UNKNOWN;
   }
 
   /** Type of a reserved member name, or null. */
@@ -175,6 +187,23 @@ export class Inference extends Shapes {
     const signature = this.signature(callee);
     if (signature !== null) return signature.result;
     return this.shape(callee).s === 'plain' ? PLAIN : UNKNOWN;
+  }
+
+  /** `this` in a method, a field or an arrow inside one; `unknown` in an ordinary function. */
+  private thisTy(node: Node, module: SourceModule): Ty {
+    let at = node.parent;
+    while (at && (!isFunction(at) || at.type === 'ArrowFunctionExpression') && at.type !== 'PropertyDefinition') {
+      at = at.parent;
+    }
+    const member = at && isFunction(at) ? at.parent : at;
+    if (member?.type === 'Property' && member.parent?.type === 'ObjectExpression') {
+      return { t: 'object', node: member.parent, module };
+    }
+    if (member?.type !== 'MethodDefinition' && member?.type !== 'PropertyDefinition') return UNKNOWN;
+    const owner = member.parent?.parent;
+    if (owner?.type !== 'ClassDeclaration' && owner?.type !== 'ClassExpression') return UNKNOWN;
+    if (member.static) return { t: 'constructor', node: owner, module };
+    return { t: 'instance', node: owner, scope: module.scopeOf(owner) };
   }
 
   private arrayElementTy(item: Node | null): Ty {

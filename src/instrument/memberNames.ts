@@ -45,7 +45,8 @@ export function declaredMembers(module: SourceModule, shapes: Shapes): MemberUse
   const found: MemberUse[] = [];
   const visit = (node: Node): void => {
     const name = declaresMember(node) ? memberName(node) : null;
-    if (name !== null) {
+    // Private names are the class's own.
+    if (name !== null && !name.startsWith('#')) {
       const ty = shapes.declaredTy(node, module.scopeOf(node));
       const kind = shapes.kind(ty);
       if (kind !== 'none' && kind !== 'unknown') found.push({ name, kind, ty, module, node });

@@ -15,6 +15,7 @@ export class ModuleGraph {
   private readonly entries = new Map<string, Entry>();
   private readonly resolutions = new Map<string, Resolution>();
   private readonly byProgram = new WeakMap<ESTree.Program, SourceModule>();
+  private readonly imports = new WeakMap<SourceModule, readonly string[]>();
   private changes = 0;
 
   constructor(root: string) {
@@ -62,14 +63,24 @@ export class ModuleGraph {
     const seen = new Set<string>([module.path]);
     const found = [module];
     for (const reached of found) {
-      for (const source of reached.sources) {
-        const next = this.follow(reached, source);
-        if (next === 'external' || next === 'missing' || seen.has(next.path)) continue;
-        seen.add(next.path);
-        found.push(this.load(next.path));
+      for (const path of this.importsOf(reached)) {
+        if (seen.has(path)) continue;
+        seen.add(path);
+        found.push(this.load(path));
       }
     }
     return found;
+  }
+
+  /** Paths of the modules that a module names. */
+  private importsOf(module: SourceModule): readonly string[] {
+    let paths = this.imports.get(module);
+    if (paths !== undefined) return paths;
+    const targets = module.sources.map((source) => this.follow(module, source));
+    paths = targets.filter((target) => typeof target !== 'string').map((target) => target.path);
+    // What is missing now may be there next time.
+    if (!targets.includes('missing')) this.imports.set(module, paths);
+    return paths;
   }
 
   /** The module of a tree. */

@@ -58,7 +58,7 @@ function isValue(node: Node): boolean {
 }
 
 /** An identifier that reads a variable: not a key, a label, a declared name or a type. */
-export function isReference(node: ESTree.Node, parent: Node): boolean {
+function isReference(node: ESTree.Node, parent: Node): boolean {
   switch (parent.type) {
     case 'MemberExpression':
       return parent.object === node || parent.computed;

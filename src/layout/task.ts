@@ -59,12 +59,12 @@ export const TASK_TABLE = fieldTable('task_struct', TASK, TASK_WORDS);
 
 /** Address of a task's words. Constant after boot. */
 export function taskAt(heap: Heap, id: TaskId): TaskPtr {
-  return (heap[HEADER.taskBase] + (id - 1) * TASK_WORDS) as TaskPtr;
+  return (heap[HEADER.taskBase] + (id - 1) * heap[HEADER.taskStride]) as TaskPtr;
 }
 
 /** Task that owns the words at `ptr`. */
 export function taskIdAt(heap: Heap, ptr: TaskPtr): TaskId {
-  return ((ptr - heap[HEADER.taskBase]) / TASK_WORDS + 1) as TaskId;
+  return ((ptr - heap[HEADER.taskBase]) / heap[HEADER.taskStride] + 1) as TaskId;
 }
 
 /** The task is about to sleep: what the watchdog shows. Observers only, hence no scheduling point. */

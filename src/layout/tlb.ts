@@ -29,7 +29,7 @@ export function tlbWords(entries: number): number {
 
 /** Address of a CPU's TLB. */
 export function tlbAt(heap: Heap, cpu: number): number {
-  return heap[HEADER.tlbBase] + cpu * tlbWords(tlbEntries(heap));
+  return heap[HEADER.tlbBase] + cpu * heap[HEADER.tlbStride];
 }
 
 /** The hardware lock of a TLB. */

@@ -20,9 +20,9 @@ import {
 } from './classGraph.ts';
 import { WAIT_CONFIG, WAIT_SLEEP, dependencyLine, edgeLine, lockLine, waitTypeOf } from './describe.ts';
 import { heldLocks, packPlace, type HeldLock } from './heldStack.ts';
-import type { DependencyLine, LockdepKind, LockdepReport } from './report.ts';
+import type { DependencyLine, LockLine, LockdepKind, LockdepReport } from './report.ts';
 import { internTrace, readTrace } from './textPool.ts';
-import { isOff, reportOnce, turnOff, wantedLine, type Acquire, type Validator } from './validator.ts';
+import { isOff, reportOnce, turnOff, unknownLine, wantedLine, type Acquire, type Validator } from './validator.ts';
 
 /** What learning a chain led to. */
 export interface Learned {
@@ -77,13 +77,13 @@ function checkChain(fresh: NewChain): boolean {
   const { mode } = acquire;
   if (!mode.trylock) checkWaitType(fresh);
   if (acquire.nest === NEST_NOT_HELD) {
-    raise(fresh, 'nested-lock', null);
+    raise(fresh, 'nested-lock', unknownLine(fresh.validator, acquire.task, mode.nestLock, []));
     return true;
   }
   if (mode.trylock) return true;
   const recursion = findRecursion(acquire, held);
   if (recursion === null) return addDependencies(fresh);
-  if (recursion !== 'nested') raise(fresh, 'recursive', recursion);
+  if (recursion !== 'nested') raise(fresh, 'recursive', lockLine(fresh.validator, recursion));
   return true;
 }
 
@@ -92,7 +92,7 @@ function checkWaitType(fresh: NewChain): void {
   const { validator, acquire, held } = fresh;
   if (waitTypeOf(validator, acquire.cls) !== WAIT_SLEEP) return;
   const spinning = held.findLast(({ cls }) => cls !== CLASS_NONE && waitTypeOf(validator, cls) === WAIT_CONFIG);
-  if (spinning !== undefined) raise(fresh, 'wait-context', spinning);
+  if (spinning !== undefined) raise(fresh, 'wait-context', lockLine(validator, spinning));
 }
 
 /**
@@ -138,31 +138,27 @@ function addDependency(fresh: NewChain, held: HeldLock, from: number): boolean {
   }
   const heldTrace = readTrace(section, chainTrace(section, held.chain));
   const closing = dependencyLine(validator, from, node, { task, trace: frames, heldTrace });
-  raise(fresh, 'circular', held, [closing, ...path.map((edge) => edgeLine(validator, edge))]);
+  raise(fresh, 'circular', lockLine(validator, held), [closing, ...path.map((edge) => edgeLine(validator, edge))]);
   return true;
 }
 
-/** Reports the acquire, about `held` where one held lock is concerned. */
+/** Reports the acquire, about the lock `other`. */
 function raise(
   { validator, acquire, frames, reports }: NewChain,
   kind: LockdepKind,
-  held: HeldLock | null,
+  other: LockLine,
   cycle?: readonly DependencyLine[],
 ): void {
   const lock = wantedLine(validator, acquire, frames);
-  const other = held === null ? null : lockLine(validator, held);
-  const classes = other === null ? [lock.name] : [other.name, lock.name];
+  const particulars = { lock, other, ...(cycle !== undefined && { cycle }) };
+  const { task } = acquire;
   const report = reportOnce(
     validator,
-    acquire.task,
+    task,
     kind,
-    classes,
+    [other.name, lock.name],
     () => frames,
-    () => ({
-      lock,
-      ...(other !== null && { other }),
-      ...(cycle !== undefined && { cycle }),
-    }),
+    () => particulars,
   );
   if (report !== null) reports.push(report);
 }

@@ -32,11 +32,22 @@ const CASE = z.looseObject({
 });
 type CaseRecord = z.infer<typeof CASE>;
 
-/** Cases of a file, in order. @throws UsageError `file:line: field: reason` */
+/** Cases of a file, in order. @throws UsageError (see parseCases) */
 export function readCaseFile(file: string): LockCase[] {
+  let contents: string;
+  try {
+    contents = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+  return parseCases(contents, file);
+}
+
+/** Cases of the contents of `file`, in order; blank lines are skipped. @throws UsageError `file:line: field: reason` */
+export function parseCases(contents: string, file: string): LockCase[] {
   const lineOfId = new Map<string, number>();
   const cases: LockCase[] = [];
-  for (const [i, text] of readLines(file).entries()) {
+  for (const [i, text] of contents.split('\n').entries()) {
     if (text.trim() === '') continue;
     const where = `${file}:${i + 1}`;
     const lockCase = readCase(text, where);
@@ -50,14 +61,6 @@ export function readCaseFile(file: string): LockCase[] {
 
 function shown(part: unknown): string {
   return typeof part === 'string' ? part : JSON.stringify(part);
-}
-
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n');
-  } catch (error) {
-    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
-  }
 }
 
 function readCase(text: string, where: string): LockCase {

@@ -50,12 +50,12 @@ export function checkSleep(validator: Validator, task: Task, what: string, trace
   );
 }
 
-/** A release or downgrade (`what`) of a lock that the task does not hold that way. */
+/** A release or downgrade of a lock that the task does not hold, or not that way. */
 export function checkImbalance(
   validator: Validator,
   task: Task,
   lock: number,
-  what: string,
+  what: 'release' | 'downgrade',
   trace: LazyTrace,
 ): LockdepReport | null {
   const name = className(validator, validator.identity.classAt(lock), 0);

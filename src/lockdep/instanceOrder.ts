@@ -88,9 +88,14 @@ function gatesOf({ heap }: LockdepSection, task: TaskPtr, except: number): numbe
   return gates;
 }
 
-/** True when two orders cannot be under way at once. */
-function excludeEachOther(a: readonly number[], b: readonly number[]): boolean {
-  return a.some((gate) => b.some((other) => gate >> 1 === other >> 1 && ((gate | other) & 1) === 1));
+/** True when an order with these gates and the recorded one cannot be under way at once. */
+function excludes({ heap }: LockdepSection, at: number, gates: readonly number[]): boolean {
+  for (let i = 0; i < heap[at + INSTANCE.gateCount]; i++) {
+    const gate = heap[at + INSTANCE.gates + i];
+    // Same lock, and not both for read: the lowest bit says exclusive.
+    if (gates.includes(gate | 1) || ((gate & 1) === 1 && gates.includes(gate & ~1))) return true;
+  }
+  return false;
 }
 
 /**
@@ -107,29 +112,34 @@ function isKnown(section: LockdepSection, identity: LockIdentity, edge: Instance
       unlink(section, link);
       continue;
     }
-    if (isFromA && heap[at + INSTANCE.lockB] === edge.lockB && isSubset(gatesAt(section, at), edge.gates)) return true;
+    if (isFromA && heap[at + INSTANCE.lockB] === edge.lockB && hasOnly(section, at, edge.gates)) return true;
     link = at + INSTANCE.next;
   }
   return false;
 }
 
-function isSubset(part: readonly number[], whole: readonly number[]): boolean {
-  return part.every((gate) => whole.includes(gate));
+/** True when the recorded order has no gate but these. */
+function hasOnly({ heap }: LockdepSection, at: number, gates: readonly number[]): boolean {
+  for (let i = 0; i < heap[at + INSTANCE.gateCount]; i++) {
+    if (!gates.includes(heap[at + INSTANCE.gates + i])) return false;
+  }
+  return true;
 }
 
 /** Orders that lead from edge.lockB back to edge.lockA, no two of which, nor `edge`, exclude each other. */
 function findCycle(section: LockdepSection, identity: LockIdentity, edge: InstanceEdge): InstanceEdge[] | null {
+  const { heap } = section;
   let steps = 0;
   const path: InstanceEdge[] = [];
   const walk = (from: number): boolean => {
     for (let at = firstFrom(section, from); at !== 0; at = nextOf(section, at)) {
       if (++steps > MAX_STEPS) return false;
-      if (section.heap[at + INSTANCE.lockA] !== from || !isAlive(section, identity, at)) continue;
-      const step = edgeAt(section, at);
-      if (path.some(({ lockA }) => lockA === step.lockB)) continue;
-      if ([edge, ...path].some(({ gates }) => excludeEachOther(gates, step.gates))) continue;
-      path.push(step);
-      if (step.lockB === edge.lockA || (path.length < MAX_CYCLE - 1 && walk(step.lockB))) return true;
+      if (heap[at + INSTANCE.lockA] !== from || !isAlive(section, identity, at)) continue;
+      const to = heap[at + INSTANCE.lockB];
+      if (path.some(({ lockA }) => lockA === to)) continue;
+      if (excludes(section, at, edge.gates) || path.some(({ gates }) => excludes(section, at, gates))) continue;
+      path.push(edgeAt(section, at));
+      if (to === edge.lockA || (path.length < MAX_CYCLE - 1 && walk(to))) return true;
       path.pop();
     }
     return false;
@@ -206,20 +216,16 @@ function isAlive({ heap }: LockdepSection, identity: LockIdentity, at: number): 
   );
 }
 
-function edgeAt(section: LockdepSection, at: number): InstanceEdge {
-  const { heap } = section;
+function edgeAt({ heap }: LockdepSection, at: number): InstanceEdge {
+  const gateCount = heap[at + INSTANCE.gateCount];
   return {
     lockA: heap[at + INSTANCE.lockA],
     lockB: heap[at + INSTANCE.lockB],
     placeA: heap[at + INSTANCE.placeA],
     placeB: heap[at + INSTANCE.placeB],
     task: heap[at + INSTANCE.task],
-    gates: gatesAt(section, at),
+    gates: Array.from({ length: gateCount }, (_, i) => heap[at + INSTANCE.gates + i]),
   };
-}
-
-function gatesAt({ heap }: LockdepSection, at: number): number[] {
-  return Array.from(heap.subarray(at + INSTANCE.gates, at + INSTANCE.gates + heap[at + INSTANCE.gateCount]));
 }
 
 /** Record of the first order from a lock's bucket; other locks share the bucket. */

@@ -1,9 +1,10 @@
 /** The acquire of a lock inside others of its class, whatever its annotation says: see instanceOrder.ts. */
 
-import { className, instanceLine, lockLine } from './describe.ts';
+import { className, instanceLine, lockLine, placeTrace } from './describe.ts';
 import { heldLocks, type HeldLock } from './heldStack.ts';
 import { learnInstances, type InstanceEdge } from './instanceOrder.ts';
 import type { LockdepReport } from './report.ts';
+import { callerFunctions } from './trace.ts';
 import { reportOnce, wantedLine, withSection, type Acquire, type LazyTrace, type Validator } from './validator.ts';
 
 /** Learns the order of the instances; reports a cycle, or the very lock that the task holds already. */
@@ -46,7 +47,10 @@ function reportCycle(
   const { task, cls } = acquire;
   const [closing] = cycle;
   const held = heldLocks(section, task.ptr).find(({ lock }) => lock === closing.lockA);
-  return reportOnce(validator, task, 'instance-order', [className(validator, cls, 0)], trace, (stack) => ({
+  // One class may be nested by several pairs of functions, each a bug of its own.
+  const takers = callerFunctions(cycle.map(({ placeB }) => placeTrace(validator, placeB)));
+  const about = [className(validator, cls, 0), ...takers];
+  return reportOnce(validator, task, 'instance-order', about, trace, (stack) => ({
     lock: wantedLine(validator, acquire, stack),
     ...(held !== undefined && { other: lockLine(validator, held) }),
     cycle: cycle.map((edge, i) => ({

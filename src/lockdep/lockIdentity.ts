@@ -22,6 +22,7 @@ import {
 } from '../layout/lockClass.ts';
 import { MM } from '../layout/mm.ts';
 import { LEVEL_PMD, TABLE } from '../layout/pageTable.ts';
+import { VMA } from '../layout/vma.ts';
 
 interface CacheRange {
   readonly name: CacheName;
@@ -33,9 +34,9 @@ interface CacheRange {
 /** What is known of a lock by its address alone. */
 export interface LockIdentity {
   /** Changes when the object the lock lies in is freed or allocated; 0 for locks that live for ever. */
-  generation(lock: number): number;
+  readonly generation: (lock: number) => number;
   /** CLASS_NONE when nothing is known to lie there. */
-  classAt(lock: number): LockClassId;
+  readonly classAt: (lock: number) => LockClassId;
 }
 
 /** Identity of the locks of the simulated kernel, by the objects of the arena's caches. */
@@ -64,16 +65,20 @@ export function arenaIdentity(heap: Heap): LockIdentity {
 }
 
 function classInObject(heap: Heap, cache: CacheName, lock: number, offset: number): LockClassId {
-  switch (cache) {
-    case 'pageTable':
-      return heap[lock - offset + TABLE.level] === LEVEL_PMD ? CLASS_PMD_LOCK : CLASS_PTE_LOCK;
-    case 'mm':
-      return offset === MM.mmapLock ? CLASS_MMAP_LOCK : CLASS_PAGE_TABLE_LOCK;
-    case 'anonVma':
-      return offset === ANON_VMA.rwsem ? CLASS_ANON_VMA_RWSEM : CLASS_ANON_VMA_SPIN;
-    case 'vma':
-      return CLASS_VM_LOCK;
-    default:
-      return CLASS_NONE;
+  if (cache === 'pageTable' && offset === TABLE.lock) {
+    return heap[lock - offset + TABLE.level] === LEVEL_PMD ? CLASS_PMD_LOCK : CLASS_PTE_LOCK;
   }
+  return CLASS_OF_FIELD[cache]?.get(offset) ?? CLASS_NONE;
 }
+
+const CLASS_OF_FIELD: Partial<Record<CacheName, ReadonlyMap<number, LockClassId>>> = {
+  mm: new Map([
+    [MM.mmapLock, CLASS_MMAP_LOCK],
+    [MM.pageTableLock, CLASS_PAGE_TABLE_LOCK],
+  ]),
+  vma: new Map([[VMA.refcnt, CLASS_VM_LOCK]]),
+  anonVma: new Map([
+    [ANON_VMA.rwsem, CLASS_ANON_VMA_RWSEM],
+    [ANON_VMA.lock, CLASS_ANON_VMA_SPIN],
+  ]),
+};

@@ -142,8 +142,7 @@ class Lockdep implements LockdepHook {
       this.enterAgain(task, index, index, { ...mode, read: 1 });
       return;
     }
-    const what = mode === null ? 'downgrades a lock that it does not hold' : 'downgrades a lock that it holds for read';
-    this.emit([checkImbalance(this.validator, task, lock, what, this.trace)]);
+    this.emit([checkImbalance(this.validator, task, lock, 'downgrade', this.trace)]);
   }
 
   mightSleep(task: Task, what: string): void {
@@ -172,8 +171,7 @@ class Lockdep implements LockdepHook {
     const index = findHeld(heap, task.ptr, lock);
     if (index < 0) {
       if (removeMerged(section, task.ptr, lock) || isOff(section)) return;
-      const what = 'releases a lock that it does not hold';
-      this.emit([checkImbalance(this.validator, task, lock, what, this.trace)]);
+      this.emit([checkImbalance(this.validator, task, lock, 'release', this.trace)]);
       return;
     }
     const entry = heldAt(task.ptr, index);

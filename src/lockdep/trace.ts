@@ -49,3 +49,9 @@ const PRIMITIVE =
 export function callerFrame(frames: readonly string[]): string | undefined {
   return frames.find((frame) => !PRIMITIVE.test(frame)) ?? frames[0];
 }
+
+/** Functions that took locks at these places, each once, by name: what tells apart two bugs over one class. */
+export function callerFunctions(traces: readonly (readonly string[])[]): string[] {
+  const frames = traces.map(callerFrame).filter((frame) => frame !== undefined);
+  return [...new Set(frames.map((frame) => frame.replace(/@.*$/, '')))].sort();
+}

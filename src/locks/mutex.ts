@@ -21,7 +21,7 @@ import { EINTR } from '../base/errno.ts';
 import type { Access, Sim } from '../base/sim.ts';
 import { SPIN_ROUNDS, cpuRelax } from '../cpu/platform.ts';
 import type { Task } from '../cpu/task.ts';
-import type { LockClassId, MutexPtr, TaskId, TaskPtr } from '../layout/ids.ts';
+import type { LockClassId, MutexPtr, TaskPtr } from '../layout/ids.ts';
 import {
   MUTEX,
   MUTEX_FLAGS,
@@ -49,7 +49,7 @@ export function mutexInit(heap: Heap, mutex: MutexPtr, cls: LockClassId): Access
 export function mutexLock(task: Task, mutex: MutexPtr, subclass = 0): Sim<void> {
   const { heap, lockdep } = task;
   if (lockdep !== null)
-    acquireSleeping(task, lockdep, 'mutex_lock', mutex, mutexClass(heap, mutex), EXCLUSIVE[subclass]!);
+    acquireSleeping(task, lockdep, 'mutex_lock', mutex, mutexClass(heap, mutex), EXCLUSIVE[subclass]);
   takeMutex(task, mutex, false);
 }
 
@@ -57,7 +57,7 @@ export function mutexLock(task: Task, mutex: MutexPtr, subclass = 0): Sim<void> 
 export function mutexLockKillable(task: Task, mutex: MutexPtr): Sim<number> {
   const { heap, lockdep } = task;
   if (lockdep !== null) {
-    acquireSleeping(task, lockdep, 'mutex_lock_killable', mutex, mutexClass(heap, mutex), EXCLUSIVE[0]!);
+    acquireSleeping(task, lockdep, 'mutex_lock_killable', mutex, mutexClass(heap, mutex), EXCLUSIVE[0]);
   }
   if (takeMutex(task, mutex, true)) return 0;
   if (lockdep !== null) lockdep.release(task, mutex);
@@ -67,7 +67,7 @@ export function mutexLockKillable(task: Task, mutex: MutexPtr): Sim<number> {
 /** mutex_trylock(). */
 export function mutexTryLock(task: Task, mutex: MutexPtr): Sim<boolean> {
   if (!tryTake(task, mutex, false)) return false;
-  if (task.lockdep !== null) task.lockdep.acquire(task, mutex, mutexClass(task.heap, mutex), EXCLUSIVE_TRY[0]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, mutex, mutexClass(task.heap, mutex), EXCLUSIVE_TRY[0]);
   if (task.lockStats !== null) task.lockStats.acquired(task, mutex, mutexClass(task.heap, mutex), false, 0);
   return true;
 }
@@ -124,7 +124,7 @@ function queueForMutex(task: Task, mutex: MutexPtr, killable: boolean): Sim<bool
   addWaiter(heap, list, task.ptr, WAIT_WRITE, 0);
   fetchOr(heap, mutex + MUTEX.owner, MUTEX_WAITERS);
   blockBegin(task, mutex, mutexClass(heap, mutex));
-  let got = false;
+  let got: boolean;
   let woken = false;
   let killed = false;
   while (true) {
@@ -202,5 +202,5 @@ function handOff(task: Task, mutex: MutexPtr, first: TaskPtr): Sim<void> {
 
 function ownerSleeps(heap: Heap, mutex: MutexPtr): boolean {
   const owner = peekMutexOwner(heap, mutex);
-  return owner !== 0 && taskBlockedOn(heap, taskAt(heap, owner as TaskId)) !== 0;
+  return owner !== 0 && taskBlockedOn(heap, taskAt(heap, owner)) !== 0;
 }

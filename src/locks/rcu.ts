@@ -130,7 +130,7 @@ function waitForReader(task: Task, reader: TaskPtr, period: number): Sim<void> {
   blockEnd(task);
 }
 
-/** True when no read section is open that began before `period`. One step: each task is judged on its own anyway. */
+/** True when no read section is open that began before `period`. Each task is judged on its own, so the look need not be atomic. */
 function periodIsOver(heap: Heap, period: number): Access<boolean> {
   for (let id = 1; id <= nrCpus(heap); id++) {
     if (isOlder(readOnce(heap, taskAt(heap, id as TaskId) + TASK.rcuActive), period)) return false;
@@ -150,26 +150,30 @@ function pushDeferred(task: Task, ptr: number): Access<void> {
   }
 }
 
-/** Frees the task's batch if its grace period is over, and lets what has come since be the next batch. */
+/** Frees the task's batch if its grace period is over; then what has come since, if nobody reads. */
 function freeDeferred(task: Task): Sim<void> {
-  const { heap, ptr } = task;
   for (let batch = 0; batch < 2; batch++) {
-    if (readOnce(heap, ptr + TASK.rcuList) !== 0) {
-      if (!periodIsOver(heap, load(heap, ptr + TASK.rcuListPeriod))) return;
-      freeList(task, xchg(heap, ptr + TASK.rcuList, 0));
-    }
-    if (readOnce(heap, ptr + TASK.rcuNextList) === 0) return;
-    startBatch(task);
+    const list = takeFreeable(task);
+    if (list === 0) return;
+    freeList(task, list);
   }
 }
 
-/** One step: the lists are the task's own, and what rcuBarrier takes away is simply no longer there. */
-function startBatch(task: Task): Access<void> {
+/**
+ * Makes what was pushed the batch, if there is none, and takes the batch if its grace period is over. One step: the lists
+ * are the task's own, and what rcuBarrier takes away is simply no longer there.
+ */
+function takeFreeable(task: Task): Access<number> {
   const { heap, ptr } = task;
-  const list = xchg(heap, ptr + TASK.rcuNextList, 0);
-  // After the objects left the other list, so that the period is later than the push of each of them.
-  store(heap, ptr + TASK.rcuListPeriod, startPeriod(heap));
-  writeOnce(heap, ptr + TASK.rcuList, list);
+  if (readOnce(heap, ptr + TASK.rcuList) === 0) {
+    const pushed = xchg(heap, ptr + TASK.rcuNextList, 0);
+    if (pushed === 0) return 0;
+    // After the objects left the other list, so that the period is later than the push of each of them.
+    store(heap, ptr + TASK.rcuListPeriod, startPeriod(heap));
+    writeOnce(heap, ptr + TASK.rcuList, pushed);
+  }
+  if (!periodIsOver(heap, load(heap, ptr + TASK.rcuListPeriod))) return 0;
+  return xchg(heap, ptr + TASK.rcuList, 0);
 }
 
 function freeList(task: Task, list: number): Sim<void> {

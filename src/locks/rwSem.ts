@@ -55,7 +55,7 @@ export function rwSemInit(heap: Heap, sem: RwSemPtr, cls: LockClassId): Access<v
 /** down_read_nested(). */
 export function downRead(task: Task, sem: RwSemPtr, subclass = 0): Sim<void> {
   const { heap, lockdep } = task;
-  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_read', sem, rwSemClass(heap, sem), SHARED[subclass]!);
+  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_read', sem, rwSemClass(heap, sem), SHARED[subclass]);
   const before = fetchAdd(heap, sem + RWSEM.count, RWSEM_READER);
   if ((before & READ_FAILED) !== 0) {
     downReadSlow(task, sem, before + RWSEM_READER, false);
@@ -68,7 +68,7 @@ export function downRead(task: Task, sem: RwSemPtr, subclass = 0): Sim<void> {
 /** down_read_killable(). @returns 0, or -EINTR when a fatal signal came before the lock */
 export function downReadKillable(task: Task, sem: RwSemPtr): Sim<number> {
   const { heap, lockdep } = task;
-  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_read_killable', sem, rwSemClass(heap, sem), SHARED[0]!);
+  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_read_killable', sem, rwSemClass(heap, sem), SHARED[0]);
   const before = fetchAdd(heap, sem + RWSEM.count, RWSEM_READER);
   if ((before & READ_FAILED) !== 0) {
     if (downReadSlow(task, sem, before + RWSEM_READER, true)) return 0;
@@ -88,7 +88,7 @@ export function downReadTrylock(task: Task, sem: RwSemPtr): Sim<boolean> {
     const seen = cas(heap, sem + RWSEM.count, count, count + RWSEM_READER);
     if (seen === count) {
       setRwSemReaderOwner(heap, sem, task.id);
-      if (task.lockdep !== null) task.lockdep.acquire(task, sem, rwSemClass(heap, sem), SHARED_TRY[0]!);
+      if (task.lockdep !== null) task.lockdep.acquire(task, sem, rwSemClass(heap, sem), SHARED_TRY[0]);
       if (task.lockStats !== null) task.lockStats.acquired(task, sem, rwSemClass(heap, sem), false, 0);
       return true;
     }
@@ -110,7 +110,7 @@ export function upRead(task: Task, sem: RwSemPtr): Sim<void> {
 /** down_write_nested(). */
 export function downWrite(task: Task, sem: RwSemPtr, subclass = 0): Sim<void> {
   const { heap, lockdep } = task;
-  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_write', sem, rwSemClass(heap, sem), EXCLUSIVE[subclass]!);
+  if (lockdep !== null) acquireSleeping(task, lockdep, 'down_write', sem, rwSemClass(heap, sem), EXCLUSIVE[subclass]);
   takeWrite(task, sem, false);
 }
 
@@ -118,7 +118,7 @@ export function downWrite(task: Task, sem: RwSemPtr, subclass = 0): Sim<void> {
 export function downWriteKillable(task: Task, sem: RwSemPtr, subclass = 0): Sim<number> {
   const { heap, lockdep } = task;
   if (lockdep !== null) {
-    acquireSleeping(task, lockdep, 'down_write_killable', sem, rwSemClass(heap, sem), EXCLUSIVE[subclass]!);
+    acquireSleeping(task, lockdep, 'down_write_killable', sem, rwSemClass(heap, sem), EXCLUSIVE[subclass]);
   }
   if (takeWrite(task, sem, true)) return 0;
   if (lockdep !== null) lockdep.release(task, sem);
@@ -140,7 +140,7 @@ export function downWriteTrylock(task: Task, sem: RwSemPtr): Sim<boolean> {
   const { heap } = task;
   if (cas(heap, sem + RWSEM.count, 0, RWSEM_WRITER) !== 0) return false;
   setRwSemOwner(heap, sem, task.id);
-  if (task.lockdep !== null) task.lockdep.acquire(task, sem, rwSemClass(heap, sem), EXCLUSIVE_TRY[0]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, sem, rwSemClass(heap, sem), EXCLUSIVE_TRY[0]);
   if (task.lockStats !== null) task.lockStats.acquired(task, sem, rwSemClass(heap, sem), false, 0);
   return true;
 }

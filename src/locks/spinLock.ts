@@ -34,7 +34,7 @@ export function spinLockInit(heap: Heap, lock: SpinLockPtr, cls: LockClassId): A
 export function spinLock(task: Task, lock: SpinLockPtr, subclass = 0): Sim<void> {
   const { heap } = task;
   task.preemptCount++;
-  if (task.lockdep !== null) task.lockdep.acquire(task, lock, spinLockClass(heap, lock), EXCLUSIVE[subclass]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, lock, spinLockClass(heap, lock), EXCLUSIVE[subclass]);
   if (cas(heap, lock + SPIN.state, FREE, HELD) !== FREE) spinLockSlow(task, lock);
   else if (task.lockStats !== null) task.lockStats.acquired(task, lock, spinLockClass(heap, lock), false, 0);
   setSpinLockOwner(heap, lock, task.id);
@@ -59,7 +59,7 @@ export function spinTryLock(task: Task, lock: SpinLockPtr): Sim<boolean> {
   if (cas(heap, lock + SPIN.state, FREE, HELD) !== FREE) return false;
   task.preemptCount++;
   setSpinLockOwner(heap, lock, task.id);
-  if (task.lockdep !== null) task.lockdep.acquire(task, lock, spinLockClass(heap, lock), EXCLUSIVE_TRY[0]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, lock, spinLockClass(heap, lock), EXCLUSIVE_TRY[0]);
   if (task.lockStats !== null) task.lockStats.acquired(task, lock, spinLockClass(heap, lock), false, 0);
   return true;
 }

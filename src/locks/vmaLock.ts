@@ -67,7 +67,7 @@ export function vmaStartRead(task: Task, mm: MmPtr, vma: VmaPtr): Sim<boolean> {
     if (seen === count) break;
     count = seen;
   }
-  if (task.lockdep !== null) task.lockdep.acquire(task, lockOf(vma), CLASS_VM_LOCK, SHARED_TRY[0]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, lockOf(vma), CLASS_VM_LOCK, SHARED_TRY[0]);
   const ours = readOnceVmaMm(heap, vma) === mm;
   if (ours && readOnce(heap, vma + VMA.lockSeq) !== readOnceMmLockSeq(heap, mm)) return true;
   vmaEndRead(task, vma);
@@ -162,7 +162,7 @@ function excludeReaders(task: Task, vma: VmaPtr, target: number, killable: boole
     if (seen === count) break;
     count = seen;
   }
-  if (task.lockdep !== null) task.lockdep.acquire(task, lockOf(vma), CLASS_VM_LOCK, EXCLUSIVE[0]!);
+  if (task.lockdep !== null) task.lockdep.acquire(task, lockOf(vma), CLASS_VM_LOCK, EXCLUSIVE[0]);
   if (count === target || waitForReaders(task, vma, target | READERS_EXCLUDED, killable)) return 1;
   readmitReaders(task, vma);
   return -EINTR;
@@ -181,7 +181,7 @@ function waitForReaders(task: Task, vma: VmaPtr, wanted: number, killable: boole
   const before = cas(heap, slot, 0, task.ptr);
   assert(before === 0, 'vma lock: two writers wait in one mm');
   blockBegin(task, lockOf(vma), CLASS_VM_LOCK);
-  let done = false;
+  let done: boolean;
   while (true) {
     armEvent(task);
     done = readOnce(heap, vma + VMA.refcnt) === wanted;

@@ -14,7 +14,7 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_ANON_VMA, NO_PFN, NO_TABLE, type MmPtr, type Pfn, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { MMF_UNSTABLE, atomicAddMmAnonPages, readOnceMmFlags } from '../layout/mm.ts';
-import { PG_lru, PG_uptodate, atomicSetPageFlags, zeroPfn } from '../layout/page.ts';
+import { PG_lru, atomicSetPageFlags, zeroPfn } from '../layout/page.ts';
 import { LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { makePte, pteIsNone } from '../layout/pte.ts';
 import { readOnceVmaAnonVma, vmaFlags } from '../layout/vma.ts';
@@ -42,7 +42,6 @@ export function doAnonymousPage(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, fl
   if (prepared !== 0) return prepared;
   const pfn = allocZeroedFolio(task);
   if (pfn === NO_PFN) return VM_FAULT_OOM;
-  atomicSetPageFlags(task.heap, pfn, PG_uptodate);
   return mapNewPage(task, mm, vma, vpn, pfn);
 }
 

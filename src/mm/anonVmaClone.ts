@@ -100,16 +100,14 @@ function maybeReuse(task: Task, dst: VmaPtr, srcAnonVma: AnonVmaPtr, anonVma: An
   addActiveVma(task.heap, anonVma, 1);
 }
 
-/**
- * linkChain() in the kernel of 2010: each anon_vma under its own lock, none in between. Nothing is reused, for what would
- * have to be counted lies under several locks.
- */
+/** linkChain() in the kernel of 2010: each anon_vma, and what it counts, under its own lock; none in between. */
 function linkChainOneByOne(task: Task, dst: VmaPtr, srcAnonVma: AnonVmaPtr, op: VmaOperation): Sim<void> {
   const { heap } = task;
   for (let avc = firstToLink(task, dst); avc !== NO_AVC; avc = nextToLink(task, avc)) {
     const anonVma = avcAnonVma(heap, avc);
     anonVmaLockWrite(task, anonVma);
     avcInsert(task, avc, dst, anonVma);
+    if (op === 'fork' && vmaAnonVma(heap, dst) === NO_ANON_VMA) maybeReuse(task, dst, srcAnonVma, anonVma);
     if (op !== 'fork' && anonVma === srcAnonVma) addActiveVma(heap, anonVma, 1);
     anonVmaUnlockWrite(task, anonVma);
   }

@@ -33,7 +33,7 @@ import {
   type Vpn,
 } from '../layout/ids.ts';
 import { atomicAddMmAnonPages, mmWriteProtectSeq } from '../layout/mm.ts';
-import { PG_uptodate, atomicSetPageFlags, zeroPfn } from '../layout/page.ts';
+import { zeroPfn } from '../layout/page.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte, tableLock } from '../layout/pageTable.ts';
 import {
   PTE_DIRTY,
@@ -56,7 +56,7 @@ import { writeSeqcountBegin, writeSeqcountEnd } from '../locks/seqCount.ts';
 import { spinIsContended, spinLock, spinUnlock } from '../locks/spinLock.ts';
 import { vmaAssertWriteLocked } from '../locks/vmaLock.ts';
 import { folioAddLru } from './anonFault.ts';
-import { allocFrame, copyPageContents } from './pageAlloc.ts';
+import { allocFrame, copyPageContents, markUptodate } from './pageAlloc.ts';
 import { pteMakeDirtyWritable, vmPageProt } from './pageProt.ts';
 import { folioGet, folioPut } from './pageRef.ts';
 import { nextBoundary, nextPteTable, pteAlloc } from './pageTable.ts';
@@ -220,12 +220,11 @@ function copyEntry(
 
 /** copy_present_page(): the child gets a page of its own, exclusive at once. @locked both ptls */
 function copyPresentPage(task: Task, copy: RangeCopy, vpn: Vpn, target: PtePtr, from: Pfn): Sim<number> {
-  const { heap } = task;
   const pfn = copy.prealloc;
   if (pfn === NO_PFN) return -EAGAIN;
   copy.prealloc = NO_PFN;
   copyPageContents(task, from, pfn);
-  atomicSetPageFlags(heap, pfn, PG_uptodate);
+  markUptodate(task, pfn);
   folioAddNewAnonRmap(task, pfn, copy.childVma, vpn);
   folioAddLru(task, pfn);
   copy.anonPages++;

@@ -35,7 +35,6 @@ import {
 import { atomicAddMmAnonPages } from '../layout/mm.ts';
 import {
   PG_anonExclusive,
-  PG_uptodate,
   atomicSetPageFlags,
   readOncePageFlags,
   readOncePageRefcount,
@@ -47,7 +46,7 @@ import { vmaFlags } from '../layout/vma.ts';
 import { folioTryLock, folioUnlock } from '../locks/folioLock.ts';
 import { folioAddLru, vmfAnonPrepare } from './anonFault.ts';
 import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM } from './faultFlags.ts';
-import { allocFrame, allocZeroedFolio, copyPageContents } from './pageAlloc.ts';
+import { allocFrame, allocZeroedFolio, copyPageContents, markUptodate } from './pageAlloc.ts';
 import { pteMakeDirtyWritable, vmPageProt } from './pageProt.ts';
 import { folioGet, folioPut } from './pageRef.ts';
 import { ptepClearFlush, setPteAt } from './pteAccess.ts';
@@ -136,8 +135,10 @@ function installCopy(
   copy: Pfn,
 ): Sim<void> {
   const { heap } = task;
-  if (old !== NO_PFN) copyPageContents(task, old, copy);
-  atomicSetPageFlags(heap, copy, PG_uptodate);
+  if (old !== NO_PFN) {
+    copyPageContents(task, old, copy);
+    markUptodate(task, copy);
+  }
   const table = pteOffsetMapLock(task, mm, vpn);
   if (table === NO_TABLE) {
     folioPut(task, copy);

@@ -48,7 +48,7 @@ export function getUserPagesFast(task: Task, vpn: Vpn, nr: number, write: boolea
 /** unpin_user_pages(). */
 export function unpinUserPages(task: Task, pages: readonly Pfn[]): Sim<void> {
   for (let i = 0; i < pages.length; i++) {
-    const pfn = pages[i]!;
+    const pfn = pages[i];
     if (pfn === zeroPfn(task.heap)) continue;
     if (task.check !== null) task.check.unpinned(task, pfn);
     folioPutRefs(task, pfn, GUP_PIN_COUNTING_BIAS);
@@ -58,7 +58,7 @@ export function unpinUserPages(task: Task, pages: readonly Pfn[]): Sim<void> {
 /** put_page() for each page of getUserPages. */
 export function putUserPages(task: Task, pages: readonly Pfn[]): Sim<void> {
   for (let i = 0; i < pages.length; i++) {
-    if (pages[i] !== zeroPfn(task.heap)) folioPut(task, pages[i]!);
+    if (pages[i] !== zeroPfn(task.heap)) folioPut(task, pages[i]);
   }
 }
 

@@ -59,12 +59,12 @@ export function gupFast(task: Task, mm: MmPtr, vpn: Vpn, nr: number, flags: numb
   const done = pages.length - first;
   if (!isPin) return done;
   if (readSeqcountRetry(task, seq, begun)) {
-    for (let i = first; i < pages.length; i++) gupPutFolio(task, pages[i]!, flags);
+    for (let i = first; i < pages.length; i++) gupPutFolio(task, pages[i], flags);
     pages.length = first;
     return 0;
   }
   if (task.check !== null) {
-    for (let i = 0; i < done; i++) task.check.pinned(task, mm, (vpn + i) as Vpn, pages[first + i]!);
+    for (let i = 0; i < done; i++) task.check.pinned(task, mm, (vpn + i) as Vpn, pages[first + i]);
   }
   return done;
 }

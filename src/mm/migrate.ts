@@ -75,8 +75,8 @@ export function migratePages(task: Task, folios: readonly Pfn[], mode: MigrateMo
     error = migratePagesBatch(task, batch, 'async', mode === 'async' ? ASYNC_PASSES : SYNC_BATCH_PASSES, rest);
     if (mode === 'sync' && error === 0) error = migrateOneByOne(task, rest);
     failed += rest.length;
-    for (let i = 0; i < rest.length; i++) putbackFolio(task, rest[i]!);
-    if (error !== 0) for (let i = at + MAX_BATCH; i < folios.length; i++) putbackFolio(task, folios[i]!);
+    for (let i = 0; i < rest.length; i++) putbackFolio(task, rest[i]);
+    if (error !== 0) for (let i = at + MAX_BATCH; i < folios.length; i++) putbackFolio(task, folios[i]);
   }
   return error !== 0 ? error : failed;
 }
@@ -90,8 +90,8 @@ function migrateOneByOne(task: Task, folios: Pfn[]): Sim<number> {
   const todo = folios.splice(0);
   let error = 0;
   for (let i = 0; i < todo.length; i++) {
-    if (error === 0) error = migratePagesBatch(task, [todo[i]!], 'sync', SYNC_PASSES, folios);
-    else folios.push(todo[i]!);
+    if (error === 0) error = migratePagesBatch(task, [todo[i]], 'sync', SYNC_PASSES, folios);
+    else folios.push(todo[i]);
   }
   return error;
 }
@@ -115,13 +115,13 @@ function migratePagesBatch(
   for (let pass = 0; pass < passes && unmapped.length > 0; pass++) {
     const again: UnmappedFolio[] = [];
     for (let i = 0; i < unmapped.length; i++) {
-      const folio = unmapped[i]!;
+      const folio = unmapped[i];
       if (migrateFolioMove(task, folio.src, folio.dst) !== 0) again.push(folio);
     }
     unmapped = again;
   }
   for (let i = 0; i < unmapped.length; i++) {
-    const { src, dst } = unmapped[i]!;
+    const { src, dst } = unmapped[i];
     migrateFolioUndo(task, src, dst);
     failed.push(src);
   }
@@ -141,7 +141,7 @@ function unmapFolios(
   for (let pass = 0; pass < passes && todo.length > 0; pass++) {
     const again: Pfn[] = [];
     for (let i = 0; i < todo.length; i++) {
-      const src = todo[i]!;
+      const src = todo[i];
       if (readOncePageRefcount(task.heap, src) === 1) {
         folioPut(task, src); // its owners dropped it meanwhile: nothing to move
         continue;

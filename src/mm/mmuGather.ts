@@ -84,12 +84,12 @@ export function tlbFlushMmu(task: Task, tlb: MmuGather): Sim<void> {
   tlbFlushMmuTlbonly(task, tlb);
   const { pages, tables } = tlb;
   for (let i = 0; i < tables.length; i++) {
-    if (task.check !== null) task.check.tableFreed(task, tables[i]!);
+    if (task.check !== null) task.check.tableFreed(task, tables[i]);
     // GUP-fast and pte_offset_map may be in it until their RCU section ends; the flush only stopped the hardware.
-    callRcu(task, CACHES.pageTable, tables[i]!);
+    callRcu(task, CACHES.pageTable, tables[i]);
   }
   tables.length = 0;
-  for (let i = 0; i < pages.length; i++) folioPut(task, pages[i]!);
+  for (let i = 0; i < pages.length; i++) folioPut(task, pages[i]);
   pages.length = 0;
 }
 

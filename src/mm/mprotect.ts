@@ -88,7 +88,7 @@ function protectVmas(task: Task, mm: MmPtr, tlb: MmuGather, start: Vpn, end: Vpn
  * @returns 0 or -ENOMEM, protection then unchanged, but the VMA may be split
  * @locked mmapLock(write)
  */
-export function mprotectFixup(
+function mprotectFixup(
   task: Task,
   mm: MmPtr,
   tlb: MmuGather,

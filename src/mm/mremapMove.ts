@@ -21,15 +21,7 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
-import {
-  VM_ACCOUNT,
-  VM_LOCKED,
-  VM_LOCKONFAULT,
-  setVmaFlags,
-  vmaEnd,
-  vmaFlags,
-  vmaStart,
-} from '../layout/vma.ts';
+import { VM_ACCOUNT, VM_LOCKED, VM_LOCKONFAULT, setVmaFlags, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { copyVma, type CopiedVma } from './copyVma.ts';
 import { movePageTables } from './movePageTables.ts';

@@ -18,13 +18,7 @@ import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import {
-  mmLockedVm,
-  mmMapCount,
-  mmMaxMapCount,
-  setMmLockedVm,
-  setMmMapCount,
-} from '../layout/mm.ts';
+import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm, setMmMapCount } from '../layout/mm.ts';
 import { VM_LOCKED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { mmapReadUnlock, mmapWriteDowngrade, mmapWriteUnlock } from '../locks/mmapLock.ts';
 import { vmaMarkAttached, vmaMarkDetached, vmaStartWrite } from '../locks/vmaLock.ts';

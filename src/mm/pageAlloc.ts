@@ -17,13 +17,13 @@ import { kmemCacheAlloc } from '../cpu/alloc.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_PFN, type Pfn } from '../layout/ids.ts';
 import {
+  PG_uptodate,
   clearPageContents,
   pageContent,
   pfnAt,
-  readOncePageMapcount,
-  readOncePageMapping,
   readOncePageRefcount,
   setPageContent,
+  setPageFlags,
   setPageRefcount,
 } from '../layout/page.ts';
 
@@ -39,11 +39,18 @@ export function allocFrame(task: Task): Sim<Pfn> {
   return pfn;
 }
 
-/** As allocFrame, contents zero (vma_alloc_zeroed_movable_folio). */
+/** As allocFrame, contents zero and uptodate (vma_alloc_zeroed_movable_folio). */
 export function allocZeroedFolio(task: Task): Sim<Pfn> {
   const pfn = allocFrame(task);
-  if (pfn !== NO_PFN) clearPageContents(task.heap, pfn);
+  if (pfn === NO_PFN) return NO_PFN;
+  clearPageContents(task.heap, pfn);
+  markUptodate(task, pfn);
   return pfn;
+}
+
+/** __folio_mark_uptodate() of a folio that nobody else can reach yet: its contents are complete. */
+export function markUptodate(task: Task, pfn: Pfn): Sim<void> {
+  setPageFlags(task.heap, pfn, PG_uptodate);
 }
 
 /**
@@ -59,7 +66,5 @@ export function copyPageContents(task: Task, from: Pfn, to: Pfn): Sim<void> {
 /** One step: nobody can reach the frame before its first reference exists. */
 function prepNewPage(heap: Heap, pfn: Pfn): Access<void> {
   assert(readOncePageRefcount(heap, pfn) === 0, 'allocated a frame that is referenced');
-  assert(readOncePageMapcount(heap, pfn) === 0, 'allocated a frame that is mapped');
-  assert(readOncePageMapping(heap, pfn) === 0, 'allocated a frame that has a mapping');
   setPageRefcount(heap, pfn, 1);
 }

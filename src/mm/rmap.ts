@@ -133,7 +133,7 @@ export function folioMoveAnonRmap(task: Task, pfn: Pfn, vma: VmaPtr): Sim<void> 
 }
 
 /** folio_maybe_dma_pinned(): never wrong in saying no; 1024 plain references also look like a pin. */
-export function folioMaybeDmaPinned(task: Task, pfn: Pfn): Sim<boolean> {
+function folioMaybeDmaPinned(task: Task, pfn: Pfn): Sim<boolean> {
   return readOncePageRefcount(task.heap, pfn) >= GUP_PIN_COUNTING_BIAS;
 }
 

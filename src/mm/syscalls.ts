@@ -36,15 +36,7 @@ import {
   PROT_SEM,
   PROT_WRITE,
 } from './syscallFlags.ts';
-import {
-  TASK_SIZE,
-  addrToVpn,
-  isMisaligned,
-  pageAlign,
-  pagesOf,
-  vpnToAddr,
-  wrapAddress,
-} from './userSpace.ts';
+import { TASK_SIZE, addrToVpn, isMisaligned, pageAlign, pagesOf, vpnToAddr, wrapAddress } from './userSpace.ts';
 import { initVrm } from './vrm.ts';
 
 const MAP_KIND = MAP_PRIVATE | MAP_ANONYMOUS;

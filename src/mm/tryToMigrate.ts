@@ -32,7 +32,6 @@ import { VM_STACK_INCOMPLETE_SETUP, vmaFlags } from '../layout/vma.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
 import { folioPut } from './pageRef.ts';
 import {
-  PVMW_SYNC,
   pageVmaMappedWalk,
   pageVmaMappedWalkDone,
   startPageVmaMappedWalk,
@@ -45,8 +44,6 @@ import { setTlbUbcFlushPending } from './tlbFlush.ts';
 
 /** Flush the TLBs once for many pages: the caller does it (tryToUnmapFlush) before it looks at any contents. */
 export const TTU_BATCH_FLUSH = 1 << 0;
-/** Wait at each ptl rather than miss an entry that is being changed. */
-export const TTU_SYNC = 1 << 1;
 
 /**
  * try_to_migrate(): replaces all entries of the page by migration entries. The caller looks at folioMapped() afterwards: a
@@ -82,7 +79,7 @@ function invalidMigrationVma(task: Task, vma: VmaPtr): Sim<boolean> {
 
 /** try_to_migrate_one(). @returns false if the page cannot be unmapped */
 function tryToMigrateOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, flags: number): Sim<boolean> {
-  const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, (flags & TTU_SYNC) === 0 ? 0 : PVMW_SYNC);
+  const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, 0);
   while (pageVmaMappedWalk(task, pvmw)) {
     if (!replaceEntry(task, pvmw, vma, flags)) {
       pageVmaMappedWalkDone(task, pvmw);

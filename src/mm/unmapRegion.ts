@@ -53,7 +53,7 @@ export function freeTables(
 ): Sim<void> {
   const { heap } = task;
   for (let i = 0; i < vmas.length; i++) {
-    const vma = vmas[i]!;
+    const vma = vmas[i];
     if (mmWrLocked) vmaStartWrite(task, mm, vma);
     unlinkAnonVmas(task, vma);
     const next = vmas[i + 1];

@@ -22,7 +22,15 @@ import { assert, assertNever } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { anonVmaRwSem, anonVmaSpinLock } from '../layout/anonVma.ts';
-import { NO_ANON_VMA, NO_VMA, type AnonVmaPtr, type MmPtr, type VmaNodePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import {
+  NO_ANON_VMA,
+  NO_VMA,
+  type AnonVmaPtr,
+  type MmPtr,
+  type VmaNodePtr,
+  type VmaPtr,
+  type Vpn,
+} from '../layout/ids.ts';
 import { mmMapCount, setMmMapCount } from '../layout/mm.ts';
 import { setVmaEnd, setVmaPgoff, setVmaStart, vmaAnonVma, vmaEnd, vmaStart } from '../layout/vma.ts';
 import { downWrite, upWrite } from '../locks/rwSem.ts';

@@ -36,7 +36,7 @@ import {
   vmaNodeStart,
   vmaNodeVma,
 } from '../layout/vmaNode.ts';
-import { callRcu } from '../locks/rcu.ts';
+import { callRcu, rcuBarrier } from '../locks/rcu.ts';
 
 /** A store adds at most this many ranges: it may cut one range in two and put a new one between. */
 const STORE_GROWTH = 2;
@@ -157,7 +157,14 @@ export function vmaTreeDestroy(task: Task, mm: MmPtr): Sim<void> {
 function allocNode(task: Task, entries: number): Sim<VmaNodePtr> {
   const size = VMA_NODE_SIZES.find(({ capacity }) => capacity >= entries);
   if (size === undefined) return NO_NODE;
-  const node = kmemCacheAlloc(task, size.cache) as VmaNodePtr;
+  const { injectedFailures } = task;
+  let node = kmemCacheAlloc(task, size.cache) as VmaNodePtr;
+  if (node === NO_NODE && task.injectedFailures === injectedFailures) {
+    // Every store leaves a block behind that waits for the end of a grace period: perhaps all of them do. Nobody inside
+    // a read section waits for the mmap lock we hold, so waiting for him is safe.
+    rcuBarrier(task);
+    node = kmemCacheAlloc(task, size.cache) as VmaNodePtr;
+  }
   if (node !== NO_NODE) initNode(task.heap, node, size.capacity);
   return node;
 }

@@ -34,14 +34,7 @@ export interface VmaRemap {
 }
 
 /** A request whose parameters were checked. */
-export function initVrm(
-  mm: MmPtr,
-  addr: Vpn,
-  oldLen: number,
-  newLen: number,
-  flags: number,
-  newAddr: Vpn,
-): VmaRemap {
+export function initVrm(mm: MmPtr, addr: Vpn, oldLen: number, newLen: number, flags: number, newAddr: Vpn): VmaRemap {
   return {
     mm,
     flags,

@@ -12,7 +12,7 @@ import { fitLine, lockText, taskName, type OpNames } from './lockdepLines.ts';
 /** The list for one task. */
 export function heldList(held: readonly LockLine[], who: string, rcuNesting: number): string[] {
   const count = held.reduce((sum, { more }) => sum + 1 + more, 0);
-  const rcu = rcuNesting > 0 ? [`${who} is inside ${rcuNesting} RCU read-side critical sections`] : [];
+  const rcu = rcuNesting > 0 ? [`RCU read side held by ${who}, nest depth ${rcuNesting}.`] : [];
   if (count === 0) return [`no locks held by ${who}.`, ...rcu];
   const lines = held.map((line, i) => {
     const others = line.more === 0 ? '' : ` and ${line.more} more of the class`;

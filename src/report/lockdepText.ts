@@ -4,6 +4,7 @@
  * `function (file:line)`; the numbers in front of locks are word indexes into the arena.
  */
 
+import { CLASS_NONE, LOCK_CLASSES } from '../layout/lockClass.ts';
 import type { DependencyLine, LockLine, LockdepReport } from '../lockdep/report.ts';
 import { callerFrame } from '../lockdep/trace.ts';
 import { heldList } from './lockdepHeld.ts';
@@ -77,7 +78,17 @@ function particulars(report: LockdepReport, who: string): string[] {
         ...recursionScenario(report.other!, report.lock!),
       ];
     case 'nested-lock':
-      return [`${who} is trying to lock:`, ...lock, '', 'but this task is not holding its nest lock', ...otherInfo];
+      return [
+        `${who} is trying to lock:`,
+        ...lock,
+        '',
+        'but this task is not holding:',
+        lockName(report.other!),
+        '',
+        'stack backtrace:',
+        ...indented(report.stack, 1),
+        ...otherInfo,
+      ];
     case 'wait-context':
       return [`${who} is trying to lock:`, ...lock, ...otherInfo, contextLine(report)];
     case 'sleeping-function':
@@ -88,7 +99,7 @@ function particulars(report: LockdepReport, who: string): string[] {
       ];
     case 'unlock-imbalance':
       return [
-        `${who} ${report.detail}: (${report.lock!.name}) at:`,
+        `${who} is trying to ${report.detail} lock (${lockName(report.lock!)}) at:`,
         placeOf(report.stack),
         'but there are no more locks to release!',
         ...otherInfo,
@@ -180,6 +191,11 @@ function recursionScenario(held: LockLine, wanted: LockLine): string[] {
 
 function verb({ read }: LockLine): string {
   return read === 0 ? 'lock' : 'rlock';
+}
+
+/** Class of a lock of which only the address may be known. */
+function lockName({ name, lock }: LockLine): string {
+  return name === LOCK_CLASSES[CLASS_NONE].name ? hexOf(lock) : name;
 }
 
 function hexOf(address: number): string {

@@ -3,6 +3,7 @@
 import { assertNever } from '../base/assert.ts';
 import type { FindingKind, Violation } from '../base/finding.ts';
 import type { LockdepKind, LockdepReport } from '../lockdep/report.ts';
+import { callerFunctions } from '../lockdep/trace.ts';
 import type { OpNames } from './lockdepLines.ts';
 import { lockdepBody } from './lockdepText.ts';
 
@@ -21,7 +22,7 @@ const FINDING_KIND: Record<LockdepKind, FindingKind> = {
 
 /**
  * The violation of a report. Its signature is the kind and the classes: which end of a cycle is seen last, and by which
- * function, depends on the schedule.
+ * function, depends on the schedule. Orders of instances have one class only, so there the functions count.
  */
 export function lockdepViolation(report: LockdepReport, opNames?: OpNames): Violation {
   return {
@@ -39,7 +40,7 @@ function titleOf(report: LockdepReport): string {
     case 'circular':
       return `possible circular locking: ${cycleText(report)}`;
     case 'instance-order':
-      return `two locks of class ${lock} are taken in either order`;
+      return `two locks of class ${report.cycle![0].from} are taken in either order`;
     case 'recursive':
       return `possible recursive locking: ${lock} is taken while ${other} is held`;
     case 'nested-lock':
@@ -49,7 +50,7 @@ function titleOf(report: LockdepReport): string {
     case 'sleeping-function':
       return `${report.detail} may sleep, and is called ${report.other === undefined ? 'in atomic context' : `inside ${other}`}`;
     case 'unlock-imbalance':
-      return `bad unlock balance: the task ${report.detail} (${lock})`;
+      return `bad unlock balance: ${report.detail} of ${lock}, which the task does not hold that way`;
     case 'held-lock-freed':
       return `memory is freed with ${lock} held in it`;
     case 'user-return':
@@ -63,6 +64,10 @@ function titleOf(report: LockdepReport): string {
 
 function signatureOf(report: LockdepReport): string {
   if (report.kind === 'circular') return cycleText(report);
+  if (report.kind === 'instance-order') {
+    const traces = report.cycle!.map(({ trace }) => trace);
+    return [report.cycle![0].from, ...callerFunctions(traces)].join(', ');
+  }
   const parts = [report.other?.name, report.lock?.name, report.kind === 'held-lock-freed' ? undefined : report.detail];
   const held = report.kind === 'user-return' ? [heldNames(report)] : [];
   return [...parts.filter((part) => part !== undefined), ...held].join(', ');

@@ -22,4 +22,6 @@ export interface Bug {
   readonly badRun: string;
   /** Mix that meets it soonest; absent: the default mix. */
   readonly mix?: string;
+  /** Processes that meet it soonest; absent: the default number. */
+  readonly processes?: number;
 }

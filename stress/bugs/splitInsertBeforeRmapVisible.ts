@@ -11,5 +11,6 @@ export const splitInsertBeforeRmapVisible: Bug = {
   badRun:
     'Migration installs an entry in the upper half of a VMA. mprotect splits: the old VMA ends before the page now, the new one ' +
     'has no edge to the anon_vma yet. The second walk finds neither; the entry stays for ever.',
-  mix: 'only,write=20,mmap=6,munmap=6,mprotect=30,migrate=30,compact=20,read=6,fork=1,exit=1',
+  processes: 2,
+  mix: 'only,write=24,mmap=8,munmap=4,mprotect=30,migrate=16,compact=30,read=4,fork=1,exit=1',
 };

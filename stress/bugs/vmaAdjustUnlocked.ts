@@ -14,5 +14,6 @@ export const vmaAdjustUnlocked: Bug = {
     'Migration installs an entry for a page. munmap of the first page stores the new vm_start and has not stored the new ' +
     'vm_pgoff yet. The second walk of migration computes a wrong address from the torn pair, finds no entry there, and ' +
     'unlocks the page. The entry stays: whoever touches the page later waits for a page that is not locked.',
-  mix: 'only,write=20,mmap=4,munmap=12,mprotect=16,migrate=30,compact=20,read=8,fork=1,exit=1',
+  processes: 2,
+  mix: 'only,write=24,mmap=8,munmap=8,mprotect=24,migrate=16,compact=30,read=4,fork=1,exit=1',
 };

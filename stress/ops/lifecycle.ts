@@ -18,18 +18,15 @@ import {
   freeSlot,
   liveProcesses,
   openProcess,
-  processDepth,
   processMm,
   startExit,
   type Slot,
 } from '../processTable.ts';
 import { READ_WRITE, clearShadow, fillShadow, forkShadow } from '../shadow.ts';
-import { MAX_DEPTH } from '../section.ts';
 
 /** Forks the process of `slot` into a free one. */
 export function opFork(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task, table } = cpu;
-  if (processDepth(table, slot) >= MAX_DEPTH - 1) return -EAGAIN;
   const child = claimSlot(table);
   if (child < 0) return -EAGAIN;
   const mm = dupMm(task, processMm(table, slot));

@@ -175,6 +175,8 @@ function moveRange(
     setShadowStates(table, slot, to, pages, UNKNOWN);
     return result;
   }
+  // When the source cannot be unmapped for lack of memory it stays, empty, and mremap succeeds all the same.
+  const left = task.failAlloc > 0 ? UNKNOWN : UNMAPPED;
   for (let i = 0; i < pages; i++) {
     const state = shadowState(table, slot, from + i);
     // Opposite a hole in the source the destination keeps what it had.
@@ -185,7 +187,7 @@ function moveRange(
       continue;
     }
     setShadow(table, slot, to + i, state, shadowValue(table, slot, from + i));
-    setShadow(table, slot, from + i, keepSource ? state : UNMAPPED, 0);
+    setShadow(table, slot, from + i, keepSource ? state : left, 0);
   }
   return 0;
 }

@@ -2,7 +2,7 @@
 
 import type { Heap } from '../../src/arena/heap.ts';
 import { STRESS_MACHINE, createMachine } from '../../src/cpu/machine.ts';
-import { initLockdep, lockdepWords } from '../../src/lockdep/section.ts';
+import { LOCKDEP_LARGE, initLockdep, lockdepWords } from '../../src/lockdep/section.ts';
 import { bootMachine } from '../../src/mm/boot.ts';
 import { sectionWords, type SectionShape } from '../section.ts';
 
@@ -22,10 +22,10 @@ export function createStressMachine(cpus: number, processes: number, lockdep: bo
     cpus,
     frames: shape.frames,
     pageWords: Math.max(4, cpus),
-    lockdepWords: lockdep ? lockdepWords(cpus) : 0,
+    lockdepWords: lockdep ? lockdepWords(cpus, LOCKDEP_LARGE) : 0,
     userWords: sectionWords(shape),
   });
   bootMachine(heap);
-  if (lockdep) initLockdep(heap);
+  if (lockdep) initLockdep(heap, LOCKDEP_LARGE);
   return { heap, shape };
 }

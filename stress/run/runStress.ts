@@ -25,7 +25,7 @@ const LOOK_MS = 100;
 const TAKE_DOWN_MS = 30_000;
 /** After an abort: time for the CPUs to unwind before the threads are ended. */
 const UNWIND_MS = 2_000;
-const CHECK_INTERVAL_MS = 1_000;
+const CHECK_INTERVAL_MS = 250;
 
 /** What a caller sees while the run goes on. */
 export interface StressProgress {
@@ -89,9 +89,11 @@ class StressRun {
     const ports: MessagePort[] = [];
     const results: CpuResult[] = [];
     const running = Array.from({ length: workers }, (_, cpu) => this.startCpu(pool, cpu + 1, ports, results));
+    const ended = new AbortController();
     try {
-      await Promise.race([Promise.all(running), this.overdue()]);
+      await Promise.race([Promise.all(running), this.overdue(ended.signal)]);
     } finally {
+      ended.abort();
       clearInterval(looking);
       this.endMs = Math.min(this.endMs, performance.now());
       await pool.destroy();
@@ -218,8 +220,10 @@ class StressRun {
   }
 
   /** Resolves once the CPUs have had their time to end; those that run on are ended with their threads. */
-  private async overdue(): Promise<void> {
-    while (performance.now() < this.deadlineMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  private async overdue(ended: AbortSignal): Promise<void> {
+    while (!ended.aborted && performance.now() < this.deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
   }
 
   /** Messages that were sent before a thread ended are still in their ports. */

@@ -191,10 +191,10 @@ export class AddressSpaceModel {
   differences(heap: Heap, simulated: readonly SimulatedProcess[]): string[] {
     const found: string[] = [];
     for (const [p, pages] of this.processes) {
-      const observed = observeProcess(heap, simulated[p]!.mm);
+      const observed = observeProcess(heap, simulated[p].mm);
       found.push(...protectionDifferences(pages, observed), ...valueDifferences(pages, observed));
     }
-    for (const pin of this.pins) found.push(...pinDifferences(heap, this.pagesOf(pin.p), pin, simulated[pin.p]!));
+    for (const pin of this.pins) found.push(...pinDifferences(heap, this.pagesOf(pin.p), pin, simulated[pin.p]));
     return found;
   }
 }
@@ -234,7 +234,7 @@ function pinDifferences(heap: Heap, pages: Pages, pin: Pin, { pins }: SimulatedP
   const mapped = new Set(pages.values());
   const frames = pins.get(pin.id)!;
   return pin.pages.flatMap((page, i) => {
-    const seen = pageContent(heap, frames[i]!, 0);
+    const seen = pageContent(heap, frames[i], 0);
     return !mapped.has(page) || seen === page.value ? [] : [`pin ${pin.id} sees ${seen}, should be ${page.value}`];
   });
 }

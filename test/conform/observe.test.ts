@@ -103,6 +103,6 @@ describe('observeProcess', () => {
     // The same frame number in its next use is another frame.
     slabFree(heap, 0, CACHES.frame, pageAt(heap, pfn));
     expect(newPage(65, 0)).toBe(pfn);
-    expect(observeProcess(heap, mm).pages[0]!.frame).not.toBe(pages[0]!.frame);
+    expect(observeProcess(heap, mm).pages[0].frame).not.toBe(pages[0].frame);
   });
 });

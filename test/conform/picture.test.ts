@@ -23,7 +23,7 @@ describe('drawProcess', () => {
       { title: 'actual', state: actual },
     ];
     expect(drawProcess(rows, 4093)).toEqual([
-      'page      4090      4093      4094      4095',
+      'page      4090      4093      4094  4095',
       'expected  [rw-p ac-----------------]',
       '                    f0 xe 64  z',
       'actual    [rw-p ac-][rw-p ac-------]',

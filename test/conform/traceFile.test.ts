@@ -22,10 +22,10 @@ describe('trace files', () => {
 
   it('the states follow the deltas of the example in the format description', async () => {
     const [trace] = await readAll(join(TRACES, '../divergent/divergent.jsonl'));
-    const afterFork = trace!.steps[2]!.after;
+    const afterFork = trace.steps[2].after;
     const shared = { frame: 0, mapcount: 2, letters: '', stamp: 64 };
     expect(afterFork.get(1)!.pages).toEqual(new Map([[4094, shared]]));
-    const last = trace!.steps[3]!.after;
+    const last = trace.steps[3].after;
     expect(last.get(0)!.pages.get(4094)).toEqual({ frame: 0, mapcount: 1, letters: 'x', stamp: 64 });
     expect(last.get(1)!.pages.get(4094)).toEqual({ frame: 1, mapcount: 1, letters: 'xe', stamp: 7 });
     expect(last.get(1)!.vmas.get(4093)).toMatchObject({ start: 4093, end: 4096, perms: 'rw-p', flags: 'ac' });

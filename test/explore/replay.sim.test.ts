@@ -21,6 +21,11 @@ function update(task: Task): Sim<void> {
   store(task.heap, X, load(task.heap, X) + 1);
 }
 
+function torn(task: Task): Sim<void> {
+  for (let i = 0; i < 4; i++) store(task.heap, Y, load(task.heap, Y) + task.id);
+  store(task.heap, X, load(task.heap, X) + 1);
+}
+
 function nothingLost(world: BareWorld): Sim<void> {
   assert(load(world.heap, X) === 3, 'an update was lost');
 }
@@ -35,8 +40,10 @@ describe.runIf(explored)('determinism', () => {
   });
 
   it('the trace is the same on every version of Node', () => {
-    const found = explore({ ...program, seed: 20_260_417, executions: 500, keepGoing: true });
-    expect([found.traceHash, found.steps, found.verdicts.assertion]).toEqual(['12b838c4', 34_049, 48]);
+    // Accesses only: no change of a lock can change it.
+    const fixed = bareProgram([torn, torn, torn], nothingLost);
+    const found = explore({ ...fixed, seed: 20_260_417, executions: 500, keepGoing: true });
+    expect([found.traceHash, found.steps, found.verdicts.assertion]).toEqual(['a2d3128e', 16_500, 225]);
   });
 });
 

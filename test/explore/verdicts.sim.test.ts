@@ -136,7 +136,7 @@ describe.runIf(explored)('verdicts', () => {
     const sleeper = (task: Task): Sim<void> => {
       world.notes.push(task.id);
       parkWhile(task, X, 0);
-      world.notes.push(-task.id);
+      world.notes.push(-Number(task.id));
     };
     const waker = (task: Task): Sim<void> => {
       while (world.notes.length < 3) cpuRelax(task);

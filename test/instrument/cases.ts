@@ -97,7 +97,7 @@ export const EXPRESSIONS: readonly Snippet[] = [
       const full: Box = { visit: step, inner: { visit: step } }; const empty: Box = {}; let count = 0; const side = (): Box => { count++; return empty; };
       const none: Step | null = isSet(0) ? null : step; const some: Step | null = isSet(0) ? step : null;
       full.visit?.(1); empty.visit?.(2);
-      return [full.visit?.(get(0) - 8), empty.visit?.(get(1)), full.inner?.visit?.(3), empty.inner?.visit?.(add(3, 1)), side().visit?.(1), count, none?.(4), some?.(4)].join();
+      return [full.visit?.(7)!, full.visit!(7), full.visit?.(get(0) - 8), empty.visit?.(get(1)), full.inner?.visit?.(3), empty.inner?.visit?.(add(3, 1)), side().visit?.(1), count, none?.(4), some?.(4)].join();
     }`,
   ),
   snippet(
@@ -265,6 +265,13 @@ export const FUNCTIONS: readonly Snippet[] = [
     export function main(): Sim<unknown> { const d = new Derived(); return [Base.make(2).reveal(), d.reveal(), d.field(3), d.quoted(), object.take(1), object['give'](2), object.old(3)].join(); }`,
   ),
   snippet(
+    'tables of Sim functions in this',
+    `
+    class A { table: Record<string, Step> = { first: (at: number): Sim<number> => get(at) }; static steps: Step[] = [(at: number): Sim<number> => add(at, 2)]; run(name: string): Sim<unknown> { const { table } = this; return [this.table[name](1), A.steps[0](2), table[name](2), this.table.first(5), A.all()].join(); } static all(): Sim<number> { return this.steps[0](3); } }
+    const o = { list: [(at: number): Sim<number> => get(at)] as Step[], run(): Sim<number> { return this.list[0](4); } };
+    export function main(): Sim<unknown> { return [new A().run('first'), o.run()].join(); }`,
+  ),
+  snippet(
     'this of plain arrows inside methods',
     `
     class A { n = 3; run(): Sim<unknown> { const plus = (x: number): number => this.n + x; return plus(get(1)) + [1, 2].map((x) => x * this.n).join(); } }
@@ -329,6 +336,22 @@ export const FUNCTIONS: readonly Snippet[] = [
     'await and yield as property names',
     `
     export function main(): Sim<unknown> { const o = { await: get(1), yield: get(2), async: 3, function: get(3) }; return o.await + o.yield + o.async + o.function; }`,
+  ),
+  snippet(
+    "private names are the class's own",
+    `
+    class A { #go(): Sim<number> { return get(1); } #step: Step = (at: number): Sim<number> => get(at); static #make(): Sim<A> { put(1, 5); return new A(); } static run(): Sim<unknown> { const a = A.#make(); return [a.#go(), a.#step(2), a?.#step(3)].join(); } }
+    class B { #go(): string { return 'plain'; } run(): Sim<unknown> { return this.#go() + get(2); } }
+    export function main(): Sim<unknown> { return A.run() + '' + new B().run(); }`,
+  ),
+  snippet(
+    'constructors take callbacks, parameters have defaults',
+    `
+    class Runner { readonly step: Step; constructor(step: Step) { this.step = step; } run(at: number): Sim<number> { return this.step(at); } }
+    const fallback: Step = (at: number): Sim<number> => add(at, 1);
+    function use(at: number, step: Step = fallback, { more = fallback }: { more?: Step } = {}): Sim<number> { return step(at) + more(at); }
+    function one(at: number): Sim<number> { return get(at); }
+    export function main(): Sim<unknown> { return [new Runner(one).run(1), new Runner((at: number): Sim<number> => get(at) + 1).run(2), use(3), use(4, one), use(5, one, { more: one })].join(); }`,
   ),
   snippet('first line', `export function main(): Sim<unknown> { return get(1) }`),
 ];

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { compileFunction } from 'node:vm';
 import { transformSync } from 'rolldown/utils';
 import { mmstormInstrument, type InstrumentPlugin, type Rewritten } from '../../src/instrument/plugin.ts';
 import { P, S, type Coroutine } from '../../src/instrument/runtime.ts';
@@ -93,7 +94,10 @@ function load(code: string, log: string[]): Main {
     .replace(/export \{[^}]*\};?/g, '')
     .replace(/export default /g, '')
     .replace(/export /g, '');
-  return new Function('environment', `'use strict';\n${body}\n;return main;`)(environment) as Main;
+  const make = compileFunction(`'use strict';\n${body}\n;return main;`, ['environment']) as (
+    environment: unknown,
+  ) => Main;
+  return make(environment);
 }
 
 /** Runs `main` as an ordinary function. */

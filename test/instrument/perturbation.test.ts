@@ -1,6 +1,7 @@
 /** The delays of the perturbed build. */
 import { afterAll, describe, expect, it } from 'vitest';
-import { P, Perturbation } from '../../src/instrument/runtime.ts';
+import { Perturbation } from '../../src/instrument/perturbation.ts';
+import { P } from '../../src/instrument/runtime.ts';
 import { Project, runPlain } from './harness.ts';
 
 const project = new Project();

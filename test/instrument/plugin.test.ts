@@ -128,7 +128,7 @@ describe('in a bundler', () => {
     const { output } = await build({ input, plugins: [plugin], write: false, output: { sourcemap: true } });
     const [{ code, map }] = output;
     expect(map?.sources.some((source) => source.endsWith('main.ts'))).toBe(true);
-    const { main } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as { main(): Generator };
+    const { main } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as { main: () => Generator };
     expect([...main()]).toEqual([99, 99]);
   });
 

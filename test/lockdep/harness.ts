@@ -27,7 +27,7 @@ export interface Machine {
   /** What lockdep said, oldest first. */
   readonly reports: LockdepReport[];
   /** The n-th lock of a class. */
-  lock(cls: LockClassId, n?: number): TestLock;
+  readonly lock: (cls: LockClassId, n?: number) => TestLock;
 }
 
 export function createTestHeap(size: LockdepSize = LOCKDEP_SMALL): Heap {
@@ -51,7 +51,7 @@ export function attachMachine(heap: Heap, options: LockdepOptions = {}): Machine
   const lock = (cls: LockClassId, n = 0): TestLock => {
     const key = `${cls}/${n}`;
     if (!numbers.has(key)) numbers.set(key, numbers.size);
-    return { at: heap[HEADER.userBase]! + numbers.get(key)! * LOCK_WORDS, cls };
+    return { at: heap[HEADER.userBase] + numbers.get(key)! * LOCK_WORDS, cls };
   };
   return { heap, tasks, hook, reports, lock };
 }

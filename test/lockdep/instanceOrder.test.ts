@@ -4,6 +4,7 @@
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CACHES } from '../../src/arena/header.ts';
+import type { ReadMode } from '../../src/cpu/hooks.ts';
 import { slabAlloc, slabFree } from '../../src/arena/slab.ts';
 import { anonVmaSpinLock } from '../../src/layout/anonVma.ts';
 import type { AnonVmaPtr } from '../../src/layout/ids.ts';
@@ -27,15 +28,21 @@ const allLocks = (): TestLock => machine.lock(CLASS_MM_ALL_LOCKS_MUTEX);
 
 /** A walk: the page's anon_vma, inside it that of the VMA it visits. */
 function walk(outer: number, inner: number): void {
-  const task = machine.tasks[0]!;
+  const task = machine.tasks[0];
   take(machine, task, [av(outer)]);
   take(machine, task, [av(inner)], { subclass: 1 });
   drop(machine, task, [av(outer), av(inner)]);
 }
 
+interface TakeAll {
+  mm?: number;
+  mutex?: boolean;
+  read?: ReadMode;
+}
+
 /** mm_take_all_locks over these anon_vmas, in this order. */
-function takeAll(order: readonly number[], { mm = 0, mutex = true, read = 0 as 0 | 1 } = {}): void {
-  const task = machine.tasks[1]!;
+function takeAll(order: readonly number[], { mm = 0, mutex = true, read = 0 }: TakeAll = {}): void {
+  const task = machine.tasks[1];
   const outer = mutex ? [mmap(mm), allLocks()] : [mmap(mm)];
   take(machine, task, outer, { read });
   take(machine, task, order.map(av), { nestLock: mmap(mm).at });
@@ -85,7 +92,7 @@ describe('walks', () => {
   });
 
   it('trylocks do not wait', () => {
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     walk(1, 2);
     take(machine, task, [av(2)]);
     take(machine, task, [av(1)], { trylock: true });
@@ -143,9 +150,10 @@ describe('objects', () => {
     const anonVma = slabAlloc(machine.heap, 0, CACHES.anonVma) as AnonVmaPtr;
     return { at: anonVmaSpinLock(anonVma), cls: CLASS_ANON_VMA_SPIN };
   };
-  const free = ({ at }: TestLock): void => slabFree(machine.heap, 0, CACHES.anonVma, at - anonVmaSpinLock(0 as AnonVmaPtr));
+  const free = ({ at }: TestLock): void =>
+    slabFree(machine.heap, 0, CACHES.anonVma, at - anonVmaSpinLock(0 as AnonVmaPtr));
   const nest = (outer: TestLock, inner: TestLock): void => {
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     machine.hook.acquire(task, outer.at, outer.cls, mode());
     machine.hook.acquire(task, inner.at, inner.cls, mode({ subclass: 1 }));
     drop(machine, task, [outer, inner]);
@@ -155,7 +163,7 @@ describe('objects', () => {
     for (const victim of [0, 1]) {
       const pair = [allocated(), allocated()] as const;
       nest(pair[0], pair[1]);
-      free(pair[victim]!);
+      free(pair[victim]);
       expect(allocated()).toEqual(pair[victim]);
       nest(pair[1], pair[0]);
       expect(machine.reports).toEqual([]);
@@ -176,7 +184,7 @@ describe('objects', () => {
 
   it('a full table forgets: orders learned before may be missed, none is made up', () => {
     const rwsems = Array.from({ length: 24 }, (_, n) => machine.lock(CLASS_ANON_VMA_RWSEM, n));
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     const all = (order: readonly TestLock[]): void => {
       take(machine, task, [mmap()]);
       take(machine, task, order, { nestLock: mmap().at });

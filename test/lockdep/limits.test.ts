@@ -25,7 +25,7 @@ const locks = (from: number, count: number): TestLock[] => Array.from({ length: 
 /** After a limit: an inversion, an imbalance and a held stack, none of which may be reported or get lost. */
 function expectOff(machine: Machine, limit: string): void {
   expect(machine.reports).toMatchObject([{ kind: 'capacity', detail: limit }]);
-  const task = machine.tasks[1]!;
+  const task = machine.tasks[1];
   for (const order of [locks(1, 2), locks(1, 2).reverse()]) {
     take(machine, task, order);
     expect(machine.heap[task.ptr + TASK.heldCount]).toBe(2);
@@ -40,8 +40,8 @@ describe('limits', () => {
   it('more classes than there is room for', () => {
     const machine = machineOf({ nodes: 20 });
     for (let n = 1; n <= 30; n++) {
-      take(machine, machine.tasks[0]!, [lock(n)]);
-      drop(machine, machine.tasks[0]!, [lock(n)]);
+      take(machine, machine.tasks[0], [lock(n)]);
+      drop(machine, machine.tasks[0], [lock(n)]);
     }
     expectOff(machine, 'MAX_LOCKDEP_KEYS');
   });
@@ -49,8 +49,8 @@ describe('limits', () => {
   it('more dependencies than there is room for', () => {
     const machine = machineOf({ edges: 20 });
     for (let n = 1; n <= 30; n++) {
-      take(machine, machine.tasks[0]!, [lock(n), lock(n + 1)]);
-      drop(machine, machine.tasks[0]!, [lock(n), lock(n + 1)]);
+      take(machine, machine.tasks[0], [lock(n), lock(n + 1)]);
+      drop(machine, machine.tasks[0], [lock(n), lock(n + 1)]);
     }
     expectOff(machine, 'MAX_LOCKDEP_ENTRIES');
   });
@@ -58,15 +58,15 @@ describe('limits', () => {
   it('more chains than there is room for', () => {
     const machine = machineOf({ chains: 16 });
     for (let n = 1; n <= 20; n++) {
-      take(machine, machine.tasks[0]!, [lock(n)]);
-      drop(machine, machine.tasks[0]!, [lock(n)]);
+      take(machine, machine.tasks[0], [lock(n)]);
+      drop(machine, machine.tasks[0], [lock(n)]);
     }
     expectOff(machine, 'MAX_LOCKDEP_CHAINS');
   });
 
   it('more held locks than there is room for', () => {
     const machine = machineOf({});
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     take(machine, task, locks(1, MAX_HELD_LOCKS));
     expect(machine.reports).toEqual([]);
     take(machine, task, locks(60, 3));
@@ -78,21 +78,21 @@ describe('limits', () => {
   it('more text than there is room for: places get lost, nothing else', () => {
     const machine = machineOf({ textWords: 64 });
     const [a, b] = [lock(1), lock(2)];
-    take(machine, machine.tasks[0]!, [a, b]);
-    drop(machine, machine.tasks[0]!, [a, b]);
-    take(machine, machine.tasks[0]!, [b, a]);
+    take(machine, machine.tasks[0], [a, b]);
+    drop(machine, machine.tasks[0], [a, b]);
+    take(machine, machine.tasks[0], [b, a]);
     expect(kindsOf(machine)).toEqual(['circular']);
   });
 
   it('a reset forgets the limit as well', () => {
     const machine = machineOf({ chains: 16 });
-    take(machine, machine.tasks[0]!, locks(1, 20));
-    drop(machine, machine.tasks[0]!, locks(1, 20));
+    take(machine, machine.tasks[0], locks(1, 20));
+    drop(machine, machine.tasks[0], locks(1, 20));
     expect(kindsOf(machine)).toEqual(['capacity']);
     resetLockdep(machine.heap);
-    take(machine, machine.tasks[0]!, [lock(1), lock(2)]);
-    drop(machine, machine.tasks[0]!, [lock(1), lock(2)]);
-    take(machine, machine.tasks[0]!, [lock(2), lock(1)]);
+    take(machine, machine.tasks[0], [lock(1), lock(2)]);
+    drop(machine, machine.tasks[0], [lock(1), lock(2)]);
+    take(machine, machine.tasks[0], [lock(2), lock(1)]);
     expect(kindsOf(machine)).toEqual(['capacity', 'circular']);
   });
 });
@@ -113,7 +113,7 @@ describe('many locks under one nest lock', () => {
   ];
   it.each(orders)('share an entry beyond the stack and are all released, %s', (_name, order) => {
     const { machine, outer, inner } = nested(COUNT);
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     take(machine, task, [outer]);
     take(machine, task, inner, { nestLock: outer.at });
     expect(machine.heap[task.ptr + TASK.heldCount]).toBeLessThan(MAX_HELD_LOCKS);
@@ -125,23 +125,23 @@ describe('many locks under one nest lock', () => {
     drop(machine, task, [outer]);
     machine.hook.returnToUser(task);
     expect(machine.reports).toEqual([]);
-    machine.hook.release(task, inner[COUNT - 1]!.at);
+    machine.hook.release(task, inner[COUNT - 1].at);
     expect(kindsOf(machine)).toEqual(['unlock-imbalance']);
   });
 
   it('are counted in what a report lists', () => {
     const { machine, outer, inner } = nested(COUNT);
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     take(machine, task, [outer]);
     take(machine, task, inner, { nestLock: outer.at });
     machine.hook.returnToUser(task);
     const [report] = machine.reports;
-    expect(report!.held.reduce((sum, { more }) => sum + 1 + more, 0)).toBe(1 + COUNT);
+    expect(report.held.reduce((sum, { more }) => sum + 1 + more, 0)).toBe(1 + COUNT);
   });
 
   it('have a limit', () => {
     const { machine, outer, inner } = nested(10);
-    const task = machine.tasks[0]!;
+    const task = machine.tasks[0];
     take(machine, task, [outer]);
     take(machine, task, inner, { nestLock: outer.at });
     drop(machine, task, [outer, ...inner]);

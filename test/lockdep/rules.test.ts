@@ -32,12 +32,12 @@ const TOKEN = /^([-+r?dm!])([A-Z])?(\d)?(?:\/(\d))?(?:\(([A-Z])\))?$/;
 
 function perform(machine: Machine, taskIndex: number, token: string): void {
   const { hook, tasks } = machine;
-  const task = tasks[taskIndex]!;
+  const task = tasks[taskIndex];
   const [, verb, letter = 'M', number, subclass, nest] = TOKEN.exec(token)!;
-  const { at, cls } = machine.lock(LETTERS[letter]!, Number(number ?? 0));
+  const { at, cls } = machine.lock(LETTERS[letter], Number(number ?? 0));
   const given: Partial<AcquireMode> = {
     subclass: Number(subclass ?? 0),
-    nestLock: nest === undefined ? 0 : machine.lock(LETTERS[nest]!).at,
+    nestLock: nest === undefined ? 0 : machine.lock(LETTERS[nest]).at,
   };
   if (verb === '+') hook.acquire(task, at, cls, mode(given));
   if (verb === 'r') hook.acquire(task, at, cls, mode({ ...given, read: 1 }));
@@ -116,15 +116,15 @@ describe('rules', () => {
 
 describe('where the task must not sleep', () => {
   const contexts: [string, (machine: Machine) => void][] = [
-    ['inside RCU', ({ heap, tasks }) => void (heap[tasks[0]!.ptr + TASK.rcuNesting] = 1)],
-    ['with preemption off', ({ tasks }) => void (tasks[0]!.preemptCount = 1)],
-    ['with interrupts off', ({ tasks }) => void (tasks[0]!.irqsOff = true)],
+    ['inside RCU', ({ heap, tasks }) => void (heap[tasks[0].ptr + TASK.rcuNesting] = 1)],
+    ['with preemption off', ({ tasks }) => void (tasks[0].preemptCount = 1)],
+    ['with interrupts off', ({ tasks }) => void (tasks[0].irqsOff = true)],
   ];
 
   it.each(contexts)('%s: a sleeping lock and a sleeping function are reported', (_name, enter) => {
     const machine = createTestMachine();
     const { hook, tasks, lock } = machine;
-    const task = tasks[0]!;
+    const task = tasks[0];
     const rwsem = lock(CLASS_ANON_VMA_RWSEM);
     take(machine, task, [rwsem]);
     drop(machine, task, [rwsem]);
@@ -144,8 +144,8 @@ describe('where the task must not sleep', () => {
 
   it('leaving the kernel inside RCU is reported', () => {
     const { hook, tasks, heap, reports } = createTestMachine();
-    heap[tasks[0]!.ptr + TASK.rcuNesting] = 1;
-    hook.returnToUser(tasks[0]!);
+    heap[tasks[0].ptr + TASK.rcuNesting] = 1;
+    hook.returnToUser(tasks[0]);
     expect(reports).toMatchObject([{ kind: 'user-return', rcuNesting: 1 }]);
   });
 });
@@ -155,12 +155,12 @@ describe('freed memory', () => {
     const machine = createTestMachine();
     const { hook, tasks, lock, reports } = machine;
     const [first, second] = [lock(CLASS_PTE_LOCK, 0), lock(CLASS_PAGE_TABLE_LOCK, 1)];
-    take(machine, tasks[0]!, [first]);
-    hook.freeRange(tasks[0]!, second.at, 8);
-    hook.freeRange(tasks[0]!, first.at + 1, 4);
-    hook.freeRange(tasks[1]!, first.at, 8);
+    take(machine, tasks[0], [first]);
+    hook.freeRange(tasks[0], second.at, 8);
+    hook.freeRange(tasks[0], first.at + 1, 4);
+    hook.freeRange(tasks[1], first.at, 8);
     expect(reports).toEqual([]);
-    hook.freeRange(tasks[0]!, first.at - 2, 8);
+    hook.freeRange(tasks[0], first.at - 2, 8);
     expect(reports).toMatchObject([{ kind: 'held-lock-freed', lock: { lock: first.at } }]);
   });
 });

@@ -17,32 +17,32 @@ describe('two views of one arena', () => {
   const [mmap, av] = [first.lock(CLASS_MMAP_LOCK), first.lock(CLASS_ANON_VMA_RWSEM)];
 
   function learnsFirst(): void {
-    take(first, first.tasks[0]!, [mmap, av]);
-    drop(first, first.tasks[0]!, [mmap, av]);
+    take(first, first.tasks[0], [mmap, av]);
+    drop(first, first.tasks[0], [mmap, av]);
   }
 
   it('the second one closes the cycle and prints where the first one was', () => {
     learnsFirst();
-    take(second, second.tasks[1]!, [av, mmap]);
+    take(second, second.tasks[1], [av, mmap]);
     expect(first.reports).toEqual([]);
     expect(kindsOf(second)).toEqual(['circular']);
-    const [closing, learned] = second.reports[0]!.cycle!;
+    const [closing, learned] = second.reports[0].cycle!;
     expect(closing).toMatchObject({ task: 2, from: '&anon_vma->rwsem', to: '&mm->mmap_lock' });
     expect(learned).toMatchObject({ task: 1, from: '&mm->mmap_lock', to: '&anon_vma->rwsem' });
-    expect(learned!.trace.join()).toMatch(/learnsFirst@test\/lockdep\/sharing\.test\.ts:\d+/);
+    expect(learned.trace.join()).toMatch(/learnsFirst@test\/lockdep\/sharing\.test\.ts:\d+/);
   });
 
   it('anybody can print what a task holds', () => {
-    const [line, ...held] = describeHeldLocks(heap, second.tasks[1]!.id);
+    const [line, ...held] = describeHeldLocks(heap, second.tasks[1].id);
     expect(line).toBe('2 locks held by task/2:');
     expect(held).toHaveLength(2);
     expect(held[1]).toMatch(/^ #1: 0x[\da-f]{8} \(&mm->mmap_lock\)\{\+\.\+\.\}-\{4:4\}, at: /);
-    expect(describeHeldLocks(heap, first.tasks[0]!.id)).toEqual(['no locks held by task/1.']);
+    expect(describeHeldLocks(heap, first.tasks[0].id)).toEqual(['no locks held by task/1.']);
   });
 
   it('what one reported the other does not repeat', () => {
-    drop(second, second.tasks[1]!, [av, mmap]);
-    take(first, first.tasks[0]!, [first.lock(CLASS_TEST_MUTEX), av, mmap]);
+    drop(second, second.tasks[1], [av, mmap]);
+    take(first, first.tasks[0], [first.lock(CLASS_TEST_MUTEX), av, mmap]);
     expect(first.reports).toEqual([]);
   });
 });
@@ -59,7 +59,7 @@ describe('threads', () => {
     });
     expect(await Promise.all(ends)).toEqual([0, 0]);
     // Task 1 takes class n before n + 1, task 2 the other way round: one of the two is told for every pair.
-    const pairs = reports.map(({ cycle }) => [cycle![0]!.from, cycle![0]!.to].sort().join());
+    const pairs = reports.map(({ cycle }) => [cycle![0].from, cycle![0].to].sort().join());
     expect(reports.every(({ kind }) => kind === 'circular')).toBe(true);
     expect(new Set(pairs).size).toBe(31);
     expect(pairs).toHaveLength(31);

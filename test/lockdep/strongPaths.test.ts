@@ -83,7 +83,7 @@ const machine = createTestMachine({ classes: CLASSES, trace: noTrace });
 /** The same for lockdep. */
 function lockdepVerdict(segments: readonly (readonly Step[])[]): number {
   const { hook, heap, reports, tasks } = machine;
-  const task = tasks[0]!;
+  const task = tasks[0];
   resetLockdep(heap);
   reports.length = 0;
   let acquires = 0;
@@ -98,7 +98,7 @@ function lockdepVerdict(segments: readonly (readonly Step[])[]): number {
         return acquires;
       }
       acquires++;
-      if (release !== null) hook.release(task, 1000 + held.splice(release % held.length, 1)[0]!);
+      if (release !== null) hook.release(task, 1000 + held.splice(release % held.length, 1)[0]);
     }
     held.forEach((taken) => hook.release(task, 1000 + taken));
   }

@@ -6,9 +6,9 @@ import { LOCK_PROGRAMS } from './suite/all.ts';
 import { GROUND_WORDS, type Ground, type LockProgram } from './suite/program.ts';
 
 const ROUNDS = 2;
-const EXECUTIONS = Number(process.env.EX ?? 1000);
+const EXECUTIONS = 500;
 
-export function concurrent(program: LockProgram): Concurrent<Ground> {
+function concurrent(program: LockProgram): Concurrent<Ground> {
   return {
     size: program.size ?? {},
     setup: (kernel: Kernel): Sim<Ground> => {

@@ -12,15 +12,18 @@ import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import { testWorker } from '../support/testWorker.ts';
 import type { SuiteAnswer, SuiteOrder } from './suite.worker.ts';
 import { LOCK_PROGRAMS } from './suite/all.ts';
-import { GROUND_WORDS, type LockProgram } from './suite/program.ts';
+import { GROUND_WORDS } from './suite/program.ts';
 
 const MAX_THREADS = 4;
-/** A program that takes longer hangs: a lost wake-up, or a lock that was never dropped. */
+/**
+ * A program that takes longer hangs: a lock that was never dropped. A sleeper looks up now and then by itself, so a single
+ * lost wake-up only costs time here; it is the explorer to which it is a deadlock.
+ */
 const PATIENCE_MS = 10_000;
 
 const FLAVOURS = [
-  { flavour: 'threads', rounds: 1000, repeats: 10, delays: 0 },
-  { flavour: 'perturbed', rounds: 100, repeats: 10, delays: 0.05 },
+  { flavour: 'threads', rounds: 600, repeats: 6, delays: 0 },
+  { flavour: 'perturbed', rounds: 60, repeats: 6, delays: 0.05 },
 ] as const;
 
 describe.each(FLAVOURS)('$flavour', ({ flavour, rounds, repeats, delays }) => {
@@ -43,8 +46,10 @@ describe.each(FLAVOURS)('$flavour', ({ flavour, rounds, repeats, delays }) => {
         const orders = program.threads.map((_, thread) => {
           return { buffer: heap.buffer, program: index, thread, ground, gate: ground.at + GROUND_WORDS, delays };
         });
-        const answers = await Promise.race([runOn(workers, orders), hang(heap, program)]);
-        expect(answers).toEqual(orders.map(() => null));
+        const watch = setTimeout(() => requestAbort(heap), PATIENCE_MS);
+        const answers = await runOn(workers, orders);
+        clearTimeout(watch);
+        expect(answers, describeWaits(heap)).toEqual(orders.map(() => null));
         program.check(task, ground);
       }
     },
@@ -61,17 +66,13 @@ function runOn(workers: Worker[], orders: SuiteOrder[]): Promise<SuiteAnswer[]> 
   );
 }
 
-/** Fails when the program takes too long, naming what each task waits for, and stops it. */
-function hang(heap: Heap, program: LockProgram): Promise<never> {
-  return new Promise((_, reject) => {
-    const timer = setTimeout(() => {
-      const waits = allTaskIds(heap).map((id) => {
-        const task = taskAt(heap, id);
-        return `task ${id}: ${heap[task + TASK.blockedOn] === 0 ? 'runs' : LOCK_CLASSES[heap[task + TASK.blockedClass]].name}`;
-      });
-      requestAbort(heap);
-      reject(new Error(`${program.name} hangs\n${waits.join('\n')}`));
-    }, PATIENCE_MS);
-    timer.unref();
-  });
+/** What each task waits for: for the report of a program that hung. Aborted tasks leave their words as they were. */
+function describeWaits(heap: Heap): string {
+  return allTaskIds(heap)
+    .map((id) => {
+      const task = taskAt(heap, id);
+      const what = heap[task + TASK.blockedOn] === 0 ? 'runs' : LOCK_CLASSES[heap[task + TASK.blockedClass]].name;
+      return `task ${id}: ${what}`;
+    })
+    .join(', ');
 }

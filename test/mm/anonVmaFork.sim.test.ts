@@ -29,7 +29,7 @@ const SAME_ORDER = withAnonVma({ cloneOrder: 'same' });
 const DEGREE = withAnonVma({ reuseTest: 'degree' });
 const NO_REUSE = withAnonVma({ reuseTest: 'never' });
 const SPINLOCKS: Rules = {
-  ...withAnonVma({ lock: 'perAnonVmaSpinlock', reuseTest: 'never', cloneOrder: 'same' }),
+  ...withAnonVma({ lock: 'perAnonVmaSpinlock', cloneOrder: 'same' }),
   rmapWalk: { lockScheme: 'eachInListOrder' },
 };
 
@@ -90,6 +90,7 @@ describe('a server that forks and exits in each generation', () => {
     ['7.0', LINUX_7_0],
     ['6.x', SAME_ORDER],
     ['3.19', DEGREE],
+    ['6.x with spinlocks', SPINLOCKS],
   ] as const) {
     mmTest(
       `keeps three anon_vmas and alternates between two of them (${name})`,
@@ -209,7 +210,7 @@ describe('random families', () => {
         let next = 2;
         for (let step = 0; step < 60; step++) {
           const at = random.below(alive.length);
-          const process = alive[at]!;
+          const process = alive[at];
           const choice = random.below(10);
           if (choice < 5 && alive.length < 8) {
             fork(family, process);

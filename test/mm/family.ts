@@ -25,7 +25,7 @@ export class Family {
   }
 
   mm(process: number): MmPtr {
-    return this.mms[process]!;
+    return this.mms[process];
   }
 
   /** Notes the child of a fork as the next process, to be dropped at the end of the test. */

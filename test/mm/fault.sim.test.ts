@@ -4,6 +4,7 @@ import type { Sim } from '../../src/base/sim.ts';
 import { EINTR } from '../../src/base/errno.ts';
 import { CACHES } from '../../src/arena/header.ts';
 import { slabAllocatedCount } from '../../src/arena/slab.ts';
+import type { Task } from '../../src/cpu/task.ts';
 import { NO_ANON_VMA, type Vpn } from '../../src/layout/ids.ts';
 import { MM, MMF_UNSTABLE, atomicSetMmFlags } from '../../src/layout/mm.ts';
 import { PG_lru, PG_uptodate, readOncePageFlags, zeroPfn } from '../../src/layout/page.ts';
@@ -18,7 +19,10 @@ import { PROT_NONE, PROT_READ } from '../../src/mm/syscallFlags.ts';
 import { BUS_ADRERR, FAULT_OOM, SEGV_ACCERR, SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { lockVmaUnderRcu } from '../../src/mm/vma.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
-import { failingTask, mapPages, mmTest, pageState, pfnAtVpn, pteAt, type Sandbox } from './sandbox.ts';
+import type { Kernel } from '../support/kernel.ts';
+import { simConcurrent } from '../support/simConcurrent.ts';
+import { mmKernel } from './mmKernel.ts';
+import { failingTask, mapPages, mmTest, openSandbox, pageState, pfnAtVpn, pteAt, type Sandbox } from './sandbox.ts';
 
 const PAGE = 10 as Vpn;
 
@@ -186,3 +190,57 @@ describe('without memory', () => {
     );
   }
 });
+
+interface Shared {
+  readonly box: Sandbox;
+}
+
+/** In a VMA that has its tables and its anon_vma, or in one that has neither. */
+for (const prepared of [true, false]) {
+  simConcurrent(
+    `several CPUs touch the same page of a ${prepared ? 'used' : 'fresh'} mapping first: no write is lost`,
+    {
+      ...mmKernel(LINUX_7_0, {}),
+      setup: (kernel: Kernel): Sim<Shared> => {
+        const box = openSandbox(kernel);
+        mapPages(box, PAGE, 3);
+        if (prepared) expect(userWrite(box.task, (PAGE + 2) as Vpn, 0, 1)).toBe(0);
+        return { box };
+      },
+      threads: [
+        (task: Task, { box }: Shared): Sim<void> => {
+          task.mm = box.mm;
+          expect(userWrite(task, PAGE, 1, 11)).toBe(0);
+          expect(userWrite(task, (PAGE + 1) as Vpn, 1, 11)).toBe(0);
+        },
+        (task: Task, { box }: Shared): Sim<void> => {
+          task.mm = box.mm;
+          expect(userWrite(task, PAGE, 2, 22)).toBe(0);
+          expect(userWrite(task, (PAGE + 1) as Vpn, 2, 22)).toBe(0);
+        },
+        (task: Task, { box }: Shared): Sim<void> => {
+          task.mm = box.mm;
+          for (const vpn of [PAGE, PAGE + 1]) {
+            expect(userRead(task, vpn as Vpn, 1)).toBe(0);
+            expect([0, 11]).toContain(task.loaded);
+          }
+        },
+      ],
+      check: ({ task }: Kernel, { box }: Shared): Sim<void> => {
+        task.mm = box.mm;
+        for (const vpn of [PAGE, PAGE + 1]) {
+          expect(pageState(box, pfnAtVpn(box, vpn))).toBe('1/1e');
+          for (const [word, value] of [0, 11, 22].entries()) {
+            expect(userRead(task, vpn as Vpn, word)).toBe(0);
+            expect(task.loaded).toBe(value);
+          }
+        }
+        const pages = prepared ? 3 : 2;
+        expect(anonPages(box)).toBe(pages);
+        expect(slabAllocatedCount(box.heap, CACHES.frame)).toBe(1 + pages);
+        expect(slabAllocatedCount(box.heap, CACHES.anonVma)).toBe(1);
+        expect(slabAllocatedCount(box.heap, CACHES.pageTable)).toBe(4);
+      },
+    },
+  );
+}

@@ -96,7 +96,7 @@ describe('the child', () => {
     expect(pinUserPages(box.task, box.mm, PAGE as Vpn, 1, true, pages)).toBe(1);
     const child = forkOk(box);
     expect(pfnAtVpn(box, PAGE)).toBe(pages[0]);
-    expect(pageState(box, pages[0]!)).toBe('1/1025e');
+    expect(pageState(box, pages[0])).toBe('1/1025e');
     expect(pageState(box, pfnAtVpn(box, PAGE, child))).toBe('1/1e');
     expect(userRead(box.task3, PAGE as Vpn, 0)).toBe(0);
     expect(box.task3.loaded).toBe(7);

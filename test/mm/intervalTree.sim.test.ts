@@ -49,13 +49,13 @@ class Fixture {
   /** Takes a node out and puts it back, as an update of its VMA does. */
   reinsert(index: number): void {
     const [node] = this.nodes.splice(index, 1);
-    intervalTreeRemove(this.heap, this.anonVma, node!.avc);
-    this.link(node!);
+    intervalTreeRemove(this.heap, this.anonVma, node.avc);
+    this.link(node);
   }
 
   remove(index: number): void {
     const [node] = this.nodes.splice(index, 1);
-    intervalTreeRemove(this.heap, this.anonVma, node!.avc);
+    intervalTreeRemove(this.heap, this.anonVma, node.avc);
   }
 
   query(first: number, last: number): AvcPtr[] {

@@ -56,6 +56,24 @@ function oneProcess(kernel: Kernel): Sim<Shared> {
   return { parent, child: NO_MM };
 }
 
+/**
+ * Four generations, the second without the mapping any more, so that the fourth reuses its anon_vma. Page 0 was written by
+ * the second and is linked to that one, page 1 by the third; each of these walks visits the other's anon_vma.
+ */
+function crossedAnonVmas(kernel: Kernel): Sim<Shared> {
+  const { task } = kernel;
+  const { parent, child } = twoProcesses(kernel);
+  task.mm = child;
+  store(task, 0);
+  const third = sysFork(task) as MmPtr;
+  sysMunmap(task, vpnToAddr(PAGE), PAGES * PAGE_SIZE);
+  task.mm = third;
+  store(task, 1);
+  const fourth = sysFork(task);
+  assert(fourth > 0, 'fork failed');
+  return { parent, child: third };
+}
+
 function store(task: Task, page: number): Sim<void> {
   const error = userWrite(task, (PAGE + page) as Vpn, 0, 100 + page);
   assert(error === 0, 'user write failed');
@@ -68,7 +86,7 @@ function holds(task: Task, mm: MmPtr, page: number): Sim<void> {
 }
 
 function nothingWrong(kernel: Kernel, shared: Shared): Sim<void> {
-  for (const id of [1, 2, 3]) rcuBarrier(kernel.taskOn(id));
+  rcuBarrier(kernel.task);
   const found = checkQuiescent(kernel.heap);
   expect(found.map(({ title }) => title)).toEqual([]);
   assert(shared.parent !== NO_MM, 'no process');
@@ -86,6 +104,14 @@ function migrateIn(task: Task, mm: MmPtr, mode: MigrateMode): Sim<void> {
 
 const migrator = (task: Task, { parent }: Shared): Sim<void> => migrateIn(task, parent, 'sync');
 const asyncMigrator = (task: Task, { parent }: Shared): Sim<void> => migrateIn(task, parent, 'async');
+const inheritedMigrator = (task: Task, { child }: Shared): Sim<void> => {
+  task.mm = NO_MM;
+  migrateRange(task, child, PAGE as Vpn, 1, 'sync');
+};
+const ownMigrator = (task: Task, { child }: Shared): Sim<void> => {
+  task.mm = NO_MM;
+  migrateRange(task, child, (PAGE + 1) as Vpn, 1, 'sync');
+};
 const compactor = (task: Task): Sim<void> => {
   task.mm = NO_MM;
   compactScan(task, 1 as Pfn, 23);
@@ -136,11 +162,24 @@ const headUnmapper = (task: Task, { parent }: Shared): Sim<void> => {
   sysMunmap(task, vpnToAddr(PAGE), PAGE_SIZE);
 };
 
+/** Moves the start of the VMA to and fro. */
+const headProtector = (task: Task, { parent }: Shared): Sim<void> => {
+  task.mm = parent;
+  for (let i = 0; i < 4; i++) sysMprotect(task, vpnToAddr(PAGE), PAGE_SIZE, i % 2 === 0 ? PROT_READ : RW);
+};
+
 function race(
   rules: Rules,
   rest: Partial<Concurrent<Shared>> & Pick<Concurrent<Shared>, 'threads'>,
 ): Concurrent<Shared> {
-  return { ...mmKernel(rules, SIZE), setup: oneProcess, check: pagesIntact, executions: 150, ...rest };
+  return {
+    ...mmKernel(rules, SIZE),
+    setup: oneProcess,
+    check: pagesIntact,
+    executions: 60,
+
+    ...rest,
+  };
 }
 
 describe('nothing is lost', () => {
@@ -168,7 +207,7 @@ describe('nothing is lost', () => {
 describe('older decisions', () => {
   const spinlocks = (lockScheme: Rules['rmapWalk']['lockScheme'], rest: Partial<Rules> = {}): Rules => ({
     ...LINUX_7_0,
-    anonVma: { lock: 'perAnonVmaSpinlock', cloneOrder: 'same', reuseTest: 'never', unlinkOrder: 'newestFirst' },
+    anonVma: { lock: 'perAnonVmaSpinlock', cloneOrder: 'same', reuseTest: 'splitCounters', unlinkOrder: 'newestFirst' },
     rmapWalk: { lockScheme },
     ...rest,
   });
@@ -176,11 +215,10 @@ describe('older decisions', () => {
   simExplore(
     'no lock in vma_adjust: migration leaves an entry behind',
     {
-      ...race({ ...LINUX_7_0, vmaAdjust: { rmapLock: 'none' } }, { threads: [migrator, headUnmapper] }),
+      ...race({ ...LINUX_7_0, vmaAdjust: { rmapLock: 'none' } }, { threads: [migrator, headProtector] }),
       executions: 3000,
     },
     ({ firstFailure }) => {
-      if (firstFailure !== null && firstFailure.thrown) throw firstFailure.thrown;
       expect(firstFailure?.violations[0].kind).toBe('dangling-migration-entry');
     },
   );
@@ -198,6 +236,29 @@ describe('older decisions', () => {
       expect(firstFailure?.violations[0].kind).toBe('dangling-migration-entry');
     },
   );
+
+  simExplore(
+    'a lock in each anon_vma, nested as the walk meets them: two walks wait for each other',
+    {
+      ...race(spinlocks('eachInListOrder'), { setup: crossedAnonVmas, threads: [inheritedMigrator, ownMigrator] }),
+      check: nothingWrong,
+      executions: 3000,
+    },
+    ({ firstFailure }) => {
+      expect(firstFailure?.violations[0].kind).toBe('deadlock');
+    },
+  );
+
+  for (const lockScheme of ['rootFirstOldToNew', 'rootOnly'] as const) {
+    simConcurrent(
+      `the same walks by ${lockScheme}: they do not`,
+      race(spinlocks(lockScheme), {
+        setup: crossedAnonVmas,
+        threads: [inheritedMigrator, ownMigrator],
+        check: nothingWrong,
+      }),
+    );
+  }
 
   for (const lockScheme of ['rootOnly', 'rootFirstOldToNew'] as const) {
     simConcurrent(

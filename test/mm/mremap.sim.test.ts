@@ -330,7 +330,7 @@ describe('MREMAP_DONTUNMAP', () => {
 });
 
 describe('accounting', () => {
-  const totalVm = (heap: Heap, mm: MmPtr): number[] => [heap[mm + MM.totalVm]!, heap[mm + MM.dataVm]!];
+  const totalVm = (heap: Heap, mm: MmPtr): number[] => [heap[mm + MM.totalVm], heap[mm + MM.dataVm]];
 
   const rows = [
     { script: 'map 0 4 rw', total: [4, 4] },

@@ -95,21 +95,19 @@ export function runStep(box: Sandbox, words: readonly string[]): Sim<number> {
   const len = Number(args[1]) * PAGE_SIZE;
   switch (command) {
     case 'map':
-      return pageResult(sysMmap(task, at, len, PROTS[args[2]!]!, mapFlags(args.slice(3))));
+      return pageResult(sysMmap(task, at, len, PROTS[args[2]], mapFlags(args.slice(3))));
     case 'unmap':
       return sysMunmap(task, at, len);
     case 'protect':
-      return sysMprotect(task, at, len, PROTS[args[2]!]!);
+      return sysMprotect(task, at, len, PROTS[args[2]]);
     case 'remap':
-      return pageResult(
-        sysMremap(task, at, len, Number(args[2]) * PAGE_SIZE, remapFlags(args[3]!), address(args[4])),
-      );
+      return pageResult(sysMremap(task, at, len, Number(args[2]) * PAGE_SIZE, remapFlags(args[3]), address(args[4])));
     case 'move':
       return pageResult(sysMremap(task, at, len, len, remapFlags('MF'), address(args[2])));
     case 'keep':
       return pageResult(sysMremap(task, at, len, len, remapFlags('MFD'), address(args[2])));
     case 'write':
-      return writePages(box, Number(args[0]), args[1]!);
+      return writePages(box, Number(args[0]), args[1]);
     case 'read':
       return readPages(box, Number(args[0]), Number(args[1]));
     case 'fork':
@@ -130,7 +128,7 @@ export function drawVmas(heap: Heap, mm: MmPtr, at: number, nr: number): string 
     const range = treeRanges(heap, mm).find(({ start, end }) => start <= page && page < end);
     const vma: number = range?.vma ?? 0;
     if (vma !== previous && vma !== 0 && previous !== 0) picture += '|';
-    picture += vma === 0 ? '.' : protLetter(heap[vma + VMA.flags]!);
+    picture += vma === 0 ? '.' : protLetter(heap[vma + VMA.flags]);
     previous = vma;
   }
   return picture;
@@ -159,7 +157,7 @@ function judge(box: Sandbox, line: string, words: readonly string[], result: num
   }
   for (; i < words.length; i += 3) {
     const at = Number(words[i + 1]);
-    const picture = words[i + 2]!;
+    const picture = words[i + 2];
     const nr = picture.replaceAll('|', '').length;
     const drawn = words[i] === 'see' ? drawVmas(box.heap, box.mm, at, nr) : drawPages(box, at, nr);
     expect(drawn, line).toBe(picture);
@@ -214,9 +212,9 @@ function pageResult(result: number): number {
 
 function mapFlags(names: readonly string[]): number {
   const fixed = names.includes('hint') || names.includes('noreplace') ? 0 : MAP_FIXED;
-  return names.reduce((flags, name) => flags | MAP_FLAGS[name]!, MAP_PRIVATE | MAP_ANONYMOUS | fixed);
+  return names.reduce((flags, name) => flags | MAP_FLAGS[name], MAP_PRIVATE | MAP_ANONYMOUS | fixed);
 }
 
 function remapFlags(letters: string): number {
-  return [...letters].reduce((flags, letter) => flags | REMAP_FLAGS[letter]!, 0);
+  return [...letters].reduce((flags, letter) => flags | REMAP_FLAGS[letter], 0);
 }

@@ -14,6 +14,10 @@ import { mmapReadLock, mmapReadUnlock } from '../../src/locks/mmapLock.ts';
 import { rcuReadLock, rcuReadUnlock, synchronizeRcu } from '../../src/locks/rcu.ts';
 import { tlbFinishMmu, tlbFlushMmuTlbonly, tlbGatherMmu } from '../../src/mm/mmuGather.ts';
 import { findTable } from '../../src/mm/pageTable.ts';
+import { mmAlloc, mmput } from '../../src/mm/mmStruct.ts';
+import { getUserPagesFast, putUserPages } from '../../src/mm/gup.ts';
+import { sysMunmap } from '../../src/mm/syscalls.ts';
+import { PAGE_SIZE, vpnToAddr } from '../../src/mm/userSpace.ts';
 import { SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { unmapVmaRange, zapPageRange } from '../../src/mm/zap.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
@@ -252,6 +256,37 @@ simConcurrent('a page that is unmapped under the hands of other CPUs is not free
     (task: Task, { box, vma, mm }: Shared): Sim<void> => {
       task.mm = mm;
       dontNeed(box, vma, PAGE, PAGE + 1, task);
+    },
+  ],
+});
+
+simConcurrent('a CPU that walks the tables while they are unmapped never meets a freed one', {
+  ...mmKernel(LINUX_7_0, {}),
+  setup: (kernel: Kernel): Sim<Shared> => {
+    const box = openSandbox(kernel);
+    const vma = mapPages(box, PAGE, 2);
+    userWrite(box.task, PAGE, 0, 1);
+    userWrite(box.task, (PAGE + 1) as Vpn, 0, 2);
+    return { mm: box.mm, vma, box, pfn: pfnAtVpn(box, PAGE) };
+  },
+  threads: [
+    (task: Task, { mm }: Shared): Sim<void> => {
+      task.mm = mm;
+      expect(sysMunmap(task, vpnToAddr(PAGE), 2 * PAGE_SIZE)).toBe(0);
+      // The freed tables are the next ones allocated, by another process.
+      const other = mmAlloc(task);
+      expect(other).toBeGreaterThan(0);
+      mmput(task, other);
+    },
+    (task: Task, { mm }: Shared): Sim<void> => {
+      task.mm = mm;
+      const result = userRead(task, (PAGE + 1) as Vpn, 0);
+      expect(result === SEGV_MAPERR || (result === 0 && task.loaded === 2)).toBe(true);
+    },
+    (task: Task, { mm }: Shared): Sim<void> => {
+      task.mm = mm;
+      const pages: Pfn[] = [];
+      if (getUserPagesFast(task, PAGE, 2, true, pages) > 0) putUserPages(task, pages);
     },
   ],
 });

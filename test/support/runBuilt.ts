@@ -25,7 +25,10 @@ export function builtCli(): string {
 }
 
 /** Throws when the command does not end in time. Colours are off unless `env` asks for them. */
-export function runMmstorm(args: readonly string[], { cwd, env = {}, timeoutMs = 20_000, input }: RunOptions = {}): Outcome {
+export function runMmstorm(
+  args: readonly string[],
+  { cwd, env = {}, timeoutMs = 20_000, input }: RunOptions = {},
+): Outcome {
   const base = { PATH: process.env.PATH ?? '', TERM: 'xterm' };
   const { status, stdout, stderr, error } = spawnSync(process.execPath, [builtCli(), ...args], {
     cwd,

@@ -1,6 +1,7 @@
 /** What may not be called where: sources of chance in simulated code, raw memory outside the layers that own it. */
 import type { ESTree } from 'rolldown/utils';
-import { expect, it } from 'vitest';
+import { it } from 'vitest';
+import { expectNone } from './expectNone.ts';
 import { position, productFiles, visit, type SourceFile } from './sourceTree.ts';
 
 const SIMULATED = ['arena', 'layout', 'rules', 'cpu', 'locks', 'mm', 'lockdep', 'check'].map((name) => `src/${name}/`);
@@ -45,30 +46,30 @@ function builtAssertMessages(file: SourceFile): string[] {
 
 it('simulated code is deterministic: no clock and no chance of its own', () => {
   const files = productFiles().filter(({ path }) => path !== PLATFORM && SIMULATED.some((dir) => path.startsWith(dir)));
-  expect(files.flatMap((file) => membersWhere(file, (node) => UNREPEATABLE.includes(dotted(node))))).toEqual([]);
+  expectNone(files.flatMap((file) => membersWhere(file, (node) => UNREPEATABLE.includes(dotted(node)))));
 });
 
 it('no randomness without a seed anywhere', () => {
   const found = productFiles().flatMap((file) => membersWhere(file, (node) => dotted(node) === 'Math.random'));
-  expect(found).toEqual([]);
+  expectNone(found);
 });
 
 it('nothing prints but the command line', () => {
   const files = productFiles().filter(({ path }) => path.startsWith('src/') && !path.startsWith('src/cli/'));
   const prints = /^(console\.\w+|process\.(stdout|stderr))$/;
-  expect(files.flatMap((file) => membersWhere(file, (node) => prints.test(dotted(node))))).toEqual([]);
+  expectNone(files.flatMap((file) => membersWhere(file, (node) => prints.test(dotted(node)))));
 });
 
 it('simulated code reaches the heap through accessors only', () => {
   const files = productFiles().filter(({ path }) => ACCESSORS_ONLY.test(path));
-  expect(files.flatMap((file) => membersWhere(file, indexesHeap))).toEqual([]);
+  expectNone(files.flatMap((file) => membersWhere(file, indexesHeap)));
 });
 
 it('simulated code uses Atomics through accessors only', () => {
   const files = productFiles().filter(({ path }) => ACCESSORS_ONLY.test(path));
-  expect(files.flatMap((file) => membersWhere(file, (node) => dotted(node).startsWith('Atomics.')))).toEqual([]);
+  expectNone(files.flatMap((file) => membersWhere(file, (node) => dotted(node).startsWith('Atomics.'))));
 });
 
 it('assert has a constant message: a built one costs on every call', () => {
-  expect(productFiles().flatMap(builtAssertMessages)).toEqual([]);
+  expectNone(productFiles().flatMap(builtAssertMessages));
 });

@@ -1,5 +1,6 @@
 /** No export that nobody imports: it is dead code, or it is private. */
-import { expect, it } from 'vitest';
+import { it } from 'vitest';
+import { expectNone } from './expectNone.ts';
 import { productFiles, sourceFiles } from './sourceTree.ts';
 
 /** Files whose exports are for others than this project's own files. */
@@ -20,7 +21,7 @@ it('each exported value is imported by another file', () => {
     .filter(({ path }) => ![...ENTRY_POINTS, ...VOCABULARIES].includes(path) && !imported.has(`${path}#*`))
     .flatMap(({ path, exports }) => exports.filter(({ isType }) => !isType).map(({ name }) => `${path}#${name}`))
     .filter((name) => !imported.has(name));
-  expect(unused).toEqual([]);
+  expectNone(unused);
 });
 
 it('each source file is reached by another file or is an entry point', () => {
@@ -28,7 +29,7 @@ it('each source file is reached by another file or is an entry point', () => {
   const orphans = productFiles()
     .map(({ path }) => path)
     .filter((path) => path.startsWith('src/') && !targets.has(path) && !isLoadedByName(path));
-  expect(orphans).toEqual([]);
+  expectNone(orphans);
 });
 
 function isLoadedByName(path: string): boolean {

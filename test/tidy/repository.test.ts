@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { expectNone } from './expectNone.ts';
 import { ROOT, sourceFiles } from './sourceTree.ts';
 
 const read = (file: string): string => readFileSync(join(ROOT, file), 'utf8');
@@ -16,7 +17,7 @@ it('no note to self is left in the source', () => {
     .map((file) => ({ path: `scripts/${file}`, text: read(`scripts/${file}`) }));
   const notes = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX'].map((word) => `\\b${word}\\b`).join('|'));
   const found = [...sourceFiles(), ...scripts].filter(({ text }) => notes.test(text));
-  expect(found.map(({ path }) => path)).toEqual([]);
+  expectNone(found.map(({ path }) => path));
 });
 
 it('the documents name only files and folders that exist', () => {
@@ -26,7 +27,7 @@ it('the documents name only files and folders that exist', () => {
       if (!existsSync(join(ROOT, path))) missing.push(`${document}: ${path}`);
     }
   }
-  expect(missing).toEqual([]);
+  expectNone(missing);
 });
 
 it('the documents name only npm scripts that exist', () => {
@@ -37,5 +38,5 @@ it('the documents name only npm scripts that exist', () => {
       if (!(name in scripts)) missing.push(`${document}: npm run ${name}`);
     }
   }
-  expect(missing).toEqual([]);
+  expectNone(missing);
 });

@@ -1,6 +1,7 @@
 /** Ceilings that are checked from the first commit: a file or a function that needs more has more than one subject. */
 import type { ESTree } from 'rolldown/utils';
 import { expect, it } from 'vitest';
+import { expectNone } from './expectNone.ts';
 import { lineAt, position, productFiles, sourceFiles, visit, type SourceFile } from './sourceTree.ts';
 
 const MAX_FILE_LINES = 450;
@@ -23,7 +24,7 @@ function longFunctions(file: SourceFile): string[] {
 
 it(`no file has more than ${MAX_FILE_LINES} lines`, () => {
   const large = sourceFiles().filter((file) => lineCount(file) > MAX_FILE_LINES);
-  expect(large.map((file) => `${file.path} has ${lineCount(file)} lines`)).toEqual([]);
+  expectNone(large.map((file) => `${file.path} has ${lineCount(file)} lines`));
 });
 
 it(`half of the files have at most ${MAX_MEDIAN_FILE_LINES} lines`, () => {
@@ -33,5 +34,5 @@ it(`half of the files have at most ${MAX_MEDIAN_FILE_LINES} lines`, () => {
 });
 
 it(`no function outside the tests has more than ${MAX_FUNCTION_LINES} lines`, () => {
-  expect(productFiles().flatMap(longFunctions)).toEqual([]);
+  expectNone(productFiles().flatMap(longFunctions));
 });

@@ -1,5 +1,5 @@
 /** The project's own source, parsed once, for the tests that judge it. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, normalize } from 'node:path';
 import { parseSync, Visitor, type ESTree, type VisitorObject } from 'rolldown/utils';
 
@@ -57,6 +57,7 @@ export function lineAt(file: SourceFile, offset: number): number {
 }
 
 function listTypeScript(folder: string): string[] {
+  if (!existsSync(join(ROOT, folder))) return [];
   const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
   const source = files.filter((file) => file.endsWith('.ts') && !file.startsWith('fixtures/'));
   return source.map((file) => `${folder}/${file}`);

@@ -37,14 +37,12 @@ function overview(bugs: readonly Bug[], colors: Colors): string {
 }
 
 function fullText({ id, title, reference, certainty, rules, expected, why, badRun }: Bug, colors: Colors): string {
-  const settings = rules.map(({ rule, value }) => `--set ${rule}=${value}`).join(' ');
-  return [
-    `${colors.bold(id)}: ${title}`,
-    `  reference  ${reference} (${certainty})`,
-    `  rules      ${settings}`,
-    `  found as   ${expected.join(', ')}`,
-    `  why        ${why}`,
-    `  bad run    ${badRun}`,
-    '',
-  ].join('\n');
+  const fields = [
+    ['  reference', `${reference} (${certainty})`],
+    ['  rules', rules.map(({ rule, value }) => `--set ${rule}=${value}`).join(' ')],
+    ['  found as', expected.join(', ')],
+    ['  why', why],
+    ['  bad run', badRun],
+  ];
+  return `${colors.bold(id)}: ${title}\n${renderTable([], fields, colors, process.stdout.columns)}`;
 }

@@ -137,7 +137,7 @@ function traceWriter(lines: string[]): CaseObserver {
       lines.push(`${id}${memlock === null ? '' : `, memlock ${memlock} pages`}\n`);
     },
     stepAgreed: (trace, { step, result, state }) => {
-      lines.push(`${step}: ${describeStep(trace.steps[step]!.action, result)}\n`);
+      lines.push(`${step}: ${describeStep(trace.steps[step].action, result)}\n`);
       lines.push(...stateText(state).map((line) => `    ${line}\n`));
     },
     caseEnded: ({ id }, divergence) => lines.push(divergence === null ? `${id} agrees\n\n` : '\n'),

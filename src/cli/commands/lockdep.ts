@@ -38,7 +38,7 @@ export const command: CliCommand = {
 };
 
 function runCases(options: Options, [file]: readonly string[]): ExitCode {
-  const cases = readCaseFile(file!).filter(({ id }) => options.case === undefined || id === options.case);
+  const cases = readCaseFile(file).filter(({ id }) => options.case === undefined || id === options.case);
   const runner = new CaseRunner();
   const judged = cases.filter(({ unsupported }) => unsupported === null).map((lockCase) => judge(runner, lockCase));
   if (cases.length === 0) {

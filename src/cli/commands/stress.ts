@@ -39,7 +39,7 @@ interface Options extends RuleOptions {
   bug?: string;
   seed?: number;
   workers: number;
-  processes: number;
+  processes?: number;
   duration: number;
   ops?: number;
   mix?: Mix;
@@ -149,7 +149,7 @@ function resolveOptions(given: Options): StressOptions {
     bug,
     seed,
     workers: given.workers,
-    processes: given.processes,
+    processes: given.processes ?? bug?.processes ?? DEFAULT_PROCESSES,
     durationMs: given.duration,
     ops: given.ops ?? Infinity,
     mix: given.mix ?? (bug?.mix === undefined ? defaultMix() : parseMix(bug.mix)),
@@ -167,6 +167,7 @@ function reproduceCommand(given: Options, seed: number): string {
   const parts = ['mmstorm stress', `--seed ${seed}`, `--workers ${given.workers}`, `--duration ${given.duration}ms`];
   if (given.bug !== undefined) parts.push(`--bug ${given.bug}`);
   parts.push(`--kernel ${given.kernel}`, ...(given.set ?? []).map(({ rule, value }) => `--set ${rule}=${value}`));
+  if (given.processes !== undefined) parts.push(`--processes ${given.processes}`);
   if (given.mix !== undefined) parts.push(`--mix ${formatMix(given.mix)}`);
   if (given.failAlloc > 0) parts.push(`--fail-alloc ${given.failAlloc}`);
   if (given.perturb !== DEFAULT_PERTURB) parts.push(`--perturb ${given.perturb}`);

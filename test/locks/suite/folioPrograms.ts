@@ -8,7 +8,7 @@ import type { Task } from '../../../src/cpu/task.ts';
 import { WAIT_BUCKET, waitBucket } from '../../../src/layout/globals.ts';
 import type { Pfn, SpinLockPtr, TaskId } from '../../../src/layout/ids.ts';
 import { CLASS_PTE_LOCK } from '../../../src/layout/lockClass.ts';
-import { PAGE, PG_locked, pageAt, readOncePageFlags, setPageFlags } from '../../../src/layout/page.ts';
+import { PAGE, PG_locked, PG_reserved, pageAt, readOncePageFlags, setPageFlags } from '../../../src/layout/page.ts';
 import { TASK, taskAt } from '../../../src/layout/task.ts';
 import {
   folioLock,
@@ -123,6 +123,43 @@ const QUEUE_ORDER: LockProgram = {
     (task: Task, _ground: Ground): Sim<void> => {
       untilBlocked(task, 3, pageAt(task.heap, FOLIO) + PAGE.flags);
       folioWaitLocked(task, FOLIO);
+    },
+  ],
+  check: checkFree,
+};
+
+/** A waiter must not take the unlock of another folio of its bucket for that of its own. */
+const WAITER_COLLISION: LockProgram = {
+  name: 'folio lock: a waiter is not woken by the unlock of another folio',
+  directed: true,
+  size: COLLIDING,
+  setUp: initFolio,
+  threads: [
+    (task: Task, ground: Ground): Sim<void> => {
+      folioLock(task, FOLIO);
+      writeOnce(task.heap, ground.at + FLAG, 1);
+      untilWord(task, ground.at + SERVED, 1);
+      writeOnce(task.heap, ground.at + DATA, 1);
+      folioUnlock(task, FOLIO);
+    },
+    (task: Task, ground: Ground): Sim<void> => {
+      untilWord(task, ground.at + FLAG, 1);
+      folioWaitLocked(task, FOLIO);
+      assert(readOnce(task.heap, ground.at + DATA) === 1, 'the wait ended while the folio is locked');
+    },
+    (task: Task, ground: Ground): Sim<void> => {
+      folioLock(task, OTHER_FOLIO);
+      writeOnce(task.heap, ground.at + ENTRY, 1);
+      untilBlocked(task, 2, pageAt(task.heap, FOLIO) + PAGE.flags);
+      untilBlocked(task, 4, pageAt(task.heap, OTHER_FOLIO) + PAGE.flags);
+      folioUnlock(task, OTHER_FOLIO);
+    },
+    (task: Task, ground: Ground): Sim<void> => {
+      untilWord(task, ground.at + ENTRY, 1);
+      untilBlocked(task, 2, pageAt(task.heap, FOLIO) + PAGE.flags);
+      folioLock(task, OTHER_FOLIO);
+      folioUnlock(task, OTHER_FOLIO);
+      writeOnce(task.heap, ground.at + SERVED, 1);
     },
   ],
   check: checkFree,
@@ -256,11 +293,32 @@ const MIGRATION_FREES: LockProgram = {
   check: checkFree,
 };
 
+/** Whoever comes to wait does so under the ptl: once the entry is gone nobody touches the folio any more. */
+const MIGRATION_WITHOUT_REFERENCE: LockProgram = {
+  name: 'migrationEntryWaitOnLocked: nobody touches the page after its entry is gone and its folio unlocked',
+  directed: true,
+  setUp: initMigration,
+  threads: [
+    (task: Task, ground: Ground): Sim<void> => {
+      migrator(task, { at: ground.at, rounds: 1 });
+      setPageFlags(task.heap, FOLIO, PG_reserved);
+    },
+    (task: Task, ground: Ground): Sim<void> => faulter(task, { at: ground.at, rounds: 2 }),
+    (task: Task, ground: Ground): Sim<void> => faulter(task, { at: ground.at, rounds: 2 }),
+  ],
+  check: (task: Task, ground: Ground): Sim<void> => {
+    checkFree(task, ground);
+    assert(readOncePageFlags(task.heap, FOLIO) === PG_reserved, 'a waiter touched a page that was freed');
+  },
+};
+
 export const FOLIO_PROGRAMS: readonly LockProgram[] = [
   HASH_COLLISION,
   LOCKERS_AND_WAITERS,
   QUEUE_ORDER,
+  WAITER_COLLISION,
   UNFAIRNESS_PROGRAM,
   MIGRATION,
   MIGRATION_FREES,
+  MIGRATION_WITHOUT_REFERENCE,
 ];

@@ -150,6 +150,7 @@ const WRITER_FIRST: LockProgram = {
       const got = downReadTrylock(task, semAt(ground));
       assert(!got, 'the trylock passed a waiting writer');
       untilBlocked(task, 3, semAt(ground));
+      untilBlocked(task, 4, semAt(ground));
       upRead(task, semAt(ground));
     },
     (task: Task, ground: Ground): Sim<void> => {
@@ -163,6 +164,13 @@ const WRITER_FIRST: LockProgram = {
       untilBlocked(task, 2, semAt(ground));
       downRead(task, semAt(ground));
       assert(load(task.heap, ground.at + WRITES) === 1, 'the reader overtook the writer');
+      upRead(task, semAt(ground));
+    },
+    (task: Task, ground: Ground): Sim<void> => {
+      untilWord(task, ground.at + FLAG, 1);
+      untilBlocked(task, 2, semAt(ground));
+      const error = downReadKillable(task, semAt(ground));
+      assert(error === 0 && load(task.heap, ground.at + WRITES) === 1, 'the killable reader overtook the writer');
       upRead(task, semAt(ground));
     },
   ],
@@ -221,6 +229,30 @@ const DOWNGRADE_WAKES_READER: LockProgram = {
     (task: Task, ground: Ground): Sim<void> => {
       untilWord(task, ground.at + FLAG, 1);
       downRead(task, semAt(ground));
+      writeOnce(task.heap, ground.at + READER_IN, 1);
+      upRead(task, semAt(ground));
+    },
+  ],
+  check: checkFree,
+};
+
+/** As above, but the reader may be anywhere on its way into the queue when the lock is downgraded. */
+const DOWNGRADE_MEETS_READER: LockProgram = {
+  name: 'rwsem: a reader that queues during a downgrade gets in',
+  directed: true,
+  setUp: initSem,
+  threads: [
+    (task: Task, ground: Ground): Sim<void> => {
+      downWrite(task, semAt(ground));
+      writeOnce(task.heap, ground.at + FLAG, 1);
+      downgradeWrite(task, semAt(ground));
+      untilWord(task, ground.at + READER_IN, 1);
+      upRead(task, semAt(ground));
+    },
+    (task: Task, ground: Ground): Sim<void> => {
+      untilWord(task, ground.at + FLAG, 1);
+      const error = downReadKillable(task, semAt(ground));
+      assert(error === 0, 'nobody sent a signal');
       writeOnce(task.heap, ground.at + READER_IN, 1);
       upRead(task, semAt(ground));
     },
@@ -324,32 +356,37 @@ export const HANDOFF_PROGRAM: LockProgram = {
       writeOnce(task.heap, ground.at + FLAG, 1);
       untilBlocked(task, 2, semAt(ground));
       setWaiterDeadline(task.heap, taskAt(task.heap, 2 as TaskId), (Math.floor(nowNs(task) / 1000) - 1000) | 0);
+      // From here on: before that somebody else could become the head.
+      writeOnce(task.heap, ground.at + FLAG, 2);
       upRead(task, semAt(ground));
       overtake(task, ground);
     },
     (task: Task, ground: Ground): Sim<void> => {
-      untilWord(task, ground.at + FLAG, 1);
+      while (readOnce(task.heap, ground.at + FLAG) === 0) cpuRelax(task);
       downWrite(task, semAt(ground));
       writeOnce(task.heap, ground.at + WRITES, 1);
       upWrite(task, semAt(ground));
     },
     (task: Task, ground: Ground): Sim<void> => {
-      untilWord(task, ground.at + FLAG, 1);
+      untilWord(task, ground.at + FLAG, 2);
       overtake(task, ground);
     },
   ],
   check: checkFree,
 };
 
-/** Reads again and again; whoever has seen the handoff bit must find the writer's mark. */
+/** Takes the lock again and again; whoever has seen the handoff bit must find the head's mark. */
 function overtake(task: Task, ground: Ground): Sim<void> {
   const { heap } = task;
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < 6; round++) {
     const handoff = (readOnce(heap, semAt(ground) + RWSEM.count) & RWSEM_HANDOFF) !== 0;
-    if (handoff) store(heap, ground.at + HANDOFFS_SEEN, 1);
-    downRead(task, semAt(ground));
-    if (handoff) assert(readOnce(heap, ground.at + WRITES) === 1, 'a reader passed the handoff');
-    upRead(task, semAt(ground));
+    if (handoff) writeOnce(heap, ground.at + HANDOFFS_SEEN, 1);
+    const writes = round % 2 === 1;
+    if (writes) downWrite(task, semAt(ground));
+    else downRead(task, semAt(ground));
+    if (handoff) assert(readOnce(heap, ground.at + WRITES) === 1, 'somebody passed the handoff');
+    if (writes) upWrite(task, semAt(ground));
+    else upRead(task, semAt(ground));
   }
 }
 
@@ -361,6 +398,7 @@ export const RWSEM_PROGRAMS: readonly LockProgram[] = [
   WRITER_FIRST,
   GRANT_BATCH,
   DOWNGRADE_WAKES_READER,
+  DOWNGRADE_MEETS_READER,
   DOWNGRADE_BEHIND_WRITER,
   KILLED_HEAD,
   UNKILLABLE,
