@@ -14,7 +14,7 @@ import type { Prng } from '../src/base/prng.ts';
 export const LANE_PAGES = 32;
 export const SMALL_PAGES = 1024;
 export const BIG_PAGES = 1024;
-export const BIG_LANES = 16;
+const BIG_LANES = 16;
 export const LANES_END = SMALL_PAGES + BIG_LANES * BIG_PAGES;
 export const WINDOW_END = LANES_END + 16384;
 /** Pages the shadow model covers: all lanes. */

@@ -15,7 +15,7 @@ import { WINDOW_PAGES } from './lanes.ts';
 export const MAX_ERRNO = 128;
 export const TRAIL_ENTRIES = 64;
 /** ticket, microseconds, operation, process, page, pages, result, phase. */
-export const TRAIL_WORDS = 8;
+const TRAIL_WORDS = 8;
 
 export const CONTROL = {
   barrierWanted: 0,

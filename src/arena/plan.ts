@@ -56,7 +56,7 @@ export interface ArenaSections {
 }
 
 /** folio->mapping keeps two tag bits above which a word index must fit, and a word is 32 bits: 2 GiB of arena. */
-export const MAX_ARENA_WORDS = 2 ** 29;
+const MAX_ARENA_WORDS = 2 ** 29;
 const MAX_FRAMES = 2 ** 20 - 1;
 const MAX_CPUS = 32;
 

@@ -5,7 +5,7 @@
 import { stableHash } from './stableHash.ts';
 
 /** The kinds of bug the laboratory tells apart. */
-export const FINDING_KINDS = [
+const FINDING_KINDS = [
   'lock-order',
   'lock-recursion',
   'lock-balance',

@@ -16,7 +16,7 @@ import type { VmaPtr } from '../layout/ids.ts';
 const MAX_DEPTH = 64;
 
 /** In-order nodes of an anon_vma's tree, or null when the structure is broken. */
-export function treeNodes(heap: Heap, anonVma: number): number[] | null {
+function treeNodes(heap: Heap, anonVma: number): number[] | null {
   const nodes: number[] = [];
   const visit = (node: number, parent: number, depth: number): boolean => {
     if (node === 0) return true;

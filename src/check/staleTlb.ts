@@ -5,7 +5,7 @@
 
 import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
-import type { MmPtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import type { MmPtr, PteVal, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
 import { TLB, TLB_ENTRY, TLB_ENTRY_WORDS, tlbAt, tlbEntries } from '../layout/tlb.ts';
@@ -20,7 +20,7 @@ interface CachedTranslation {
 }
 
 /** Every translation that a CPU holds. */
-export function cachedTranslations(heap: Heap): CachedTranslation[] {
+function cachedTranslations(heap: Heap): CachedTranslation[] {
   const cached: CachedTranslation[] = [];
   for (const cpu of cpus(heap)) {
     for (let i = 0; i < tlbEntries(heap); i++) {
@@ -31,11 +31,6 @@ export function cachedTranslations(heap: Heap): CachedTranslation[] {
     }
   }
   return cached;
-}
-
-/** CPUs whose TLB still translates something to `pfn`. */
-export function cpusCaching(heap: Heap, pfn: Pfn): CachedTranslation[] {
-  return cachedTranslations(heap).filter(({ pte }) => ptePfn(pte) === pfn);
 }
 
 /** Compares every cached translation with the page table of its address space. */

@@ -35,6 +35,15 @@ export function createChecker(sink: ViolationSink, counts: CheckCounts): CheckHo
   const count = (name: string): void => {
     counts[name] = (counts[name] ?? 0) + 1;
   };
+  return { ...migrationHooks(sink, count), ...entryHooks(sink, count), ...userHooks(sink, count) };
+}
+
+type Count = (name: string) => void;
+
+function migrationHooks(
+  sink: ViolationSink,
+  count: Count,
+): Pick<CheckHook, 'migrationEntrySeen' | 'migrationSourceUnlock' | 'migrationCopy'> {
   return {
     migrationEntrySeen(task, mm, vpn, value) {
       count('entry-without-locked-folio');
@@ -48,6 +57,14 @@ export function createChecker(sink: ViolationSink, counts: CheckCounts): CheckHo
       count('tlb-at-migration-copy');
       checkNotCached(task.heap, src, 'its contents are copied by migration', sink);
     },
+  };
+}
+
+function entryHooks(
+  sink: ViolationSink,
+  count: Count,
+): Pick<CheckHook, 'pteSet' | 'rmapChanged' | 'pageFreed' | 'tableFreed' | 'anonVmaFreed'> {
+  return {
     pteSet(task, mm, vpn, _pte, _before, after) {
       count('pte-set');
       checkPteSet(task.heap, mm, vpn, after, sink);
@@ -77,6 +94,14 @@ export function createChecker(sink: ViolationSink, counts: CheckCounts): CheckHo
         );
       }
     },
+  };
+}
+
+function userHooks(
+  sink: ViolationSink,
+  count: Count,
+): Pick<CheckHook, 'userAccess' | 'pinned' | 'unpinned' | 'forkFlushed' | 'ptesMoved'> {
+  return {
     userAccess(task, _mm, _vpn, pte, write) {
       count('user-access');
       checkUserAccess(task.heap, pte, write, sink);

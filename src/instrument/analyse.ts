@@ -1,5 +1,6 @@
 /** Walks one file: checks every rule, and notes what is to be rewritten. */
 
+import { basename } from 'node:path';
 import type { ESTree } from 'rolldown/utils';
 import { accessValue, type AccessValue } from './accessValue.ts';
 import { bare, childrenOf, isFunction, type FunctionNode, type Node } from './ast.ts';
@@ -16,6 +17,8 @@ import { checkValue, exportsMarked } from './valueRules.ts';
 
 /** What the rewriting must touch. */
 export interface Plan {
+  /** Name of the file, without its folder. */
+  readonly file: string;
   readonly simFunctions: Set<FunctionNode>;
   /** Calls in Sim functions: of Sim functions, or of Access functions with what those give. */
   readonly calls: Map<ESTree.CallExpression, 'sim' | AccessValue>;
@@ -23,7 +26,7 @@ export interface Plan {
 
 /** Analyses a whole file. @throws InstrumentError if any rule is broken */
 export function analyse(context: FileContext): Plan {
-  const plan: Plan = { simFunctions: new Set(), calls: new Map() };
+  const plan: Plan = { file: basename(context.module.path), simFunctions: new Set(), calls: new Map() };
   checkMemberNames(context);
   for (const child of childrenOf(context.module.program)) visit(context, plan, child, 'outside');
   context.finish();

@@ -6,6 +6,7 @@
  *              f(x)             Sim      ->  (yield* f(x))
  *              load(heap, at)   Access   ->  ((S.v = load(heap, at)), --S.budget < 0 ? (yield S.v) : S.v)
  *   perturbed  load(heap, at)   Access   ->  ((P.v = load(heap, at)), --P.budget < 0 && P.pause(), P.v)
+ *              store(heap, at)  Access   ->  store(heap, at), (--P.budget < 0 || P.hot === 17) && P.pause(17)
  *
  * The scheduler resumes a coroutine with the value it yielded, and nothing else runs between `S.v = ...` and the use of
  * S.v where the coroutine does not yield: so S may be shared by all of them. Values that are no numbers go through S.o.
@@ -13,6 +14,7 @@
 
 import type { ESTree } from 'rolldown/utils';
 import MagicString from 'magic-string';
+import { stableHash } from '../base/stableHash.ts';
 import type { AccessValue } from './accessValue.ts';
 import type { Plan } from './analyse.ts';
 import { childrenOf, type FunctionNode, type Node } from './ast.ts';
@@ -54,7 +56,7 @@ function wrapOf(plan: Plan, call: ESTree.CallExpression, mode: Mode): Wrap | nul
   const kind = plan.calls.get(call);
   if (kind === undefined || (kind === 'sim' && mode === 'perturbed')) return null;
   const alone = isWholeStatement(call);
-  if (kind !== 'sim') return mode === 'explored' ? explored(kind, alone) : perturbed(kind, alone);
+  if (kind !== 'sim') return mode === 'explored' ? explored(kind, alone) : perturbed(kind, alone, siteOf(plan, call));
   // A skipped optional call gives undefined, and so does delegating to an empty list.
   const skippable = hasOptionalLink(call);
   const before = skippable ? 'yield* (' : 'yield* ';
@@ -74,8 +76,16 @@ function explored(value: AccessValue, alone: boolean): Wrap {
     : { before: `((${field} = `, after: `), --__S.budget < 0 ? (yield ${field}) : ${field})` };
 }
 
-function perturbed(value: AccessValue, alone: boolean): Wrap {
-  const pause = '--__P.budget < 0 && __P.pause()';
+/** Number of a place in the source: positive, and the same at every build of the same file. */
+function siteOf(plan: Plan, call: Node): number {
+  return (Number.parseInt(stableHash(`${plan.file}:${call.start}`), 16) >>> 2) + 1;
+}
+
+function perturbed(value: AccessValue, alone: boolean, site: number): Wrap {
+  const isStore = value === 'none';
+  const pause = isStore
+    ? `(--__P.budget < 0 || __P.hot === ${site}) && __P.pause(${site})`
+    : '--__P.budget < 0 && __P.pause()';
   if (alone) return { before: '', after: `, ${pause}` };
   if (value === 'none') return { before: '(', after: `, void (${pause}))` };
   const field = value === 'number' ? '__P.v' : '__P.o';

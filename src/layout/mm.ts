@@ -198,9 +198,6 @@ export function atomicSetMmCpumask(heap: Heap, mm: MmPtr, bits: number): Access<
 export function mmAsid(heap: Heap, mm: MmPtr): Access<number> {
   return load(heap, mm + MM.asid);
 }
-export function mmProcess(heap: Heap, mm: MmPtr): Access<number> {
-  return load(heap, mm + MM.process);
-}
 export function setMmProcess(heap: Heap, mm: MmPtr, process: number): Access<void> {
   writeOnce(heap, mm + MM.process, process);
 }

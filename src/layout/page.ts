@@ -38,7 +38,6 @@ export const PG_lru = 1 << 3;
 export const PG_uptodate = 1 << 4;
 export const PG_dirty = 1 << 5;
 export const PG_swapbacked = 1 << 6;
-export const PG_swapcache = 1 << 7;
 export const PG_reserved = 1 << 8;
 
 /**
@@ -46,7 +45,7 @@ export const PG_reserved = 1 << 8;
  * 0 is no mapping at all.
  */
 export const MAPPING_ANON = 1;
-export const MAPPING_KSM = 3;
+const MAPPING_KSM = 3;
 const MAPPING_BITS = 2;
 const MAPPING_MASK = (1 << MAPPING_BITS) - 1;
 

@@ -6,7 +6,7 @@
  * they are always accessed marked. An upper entry is the PageTablePtr of the next table, 0 when there is none.
  */
 
-import { cas, fetchAnd, fetchOr, load, readOnce, store, writeOnce, xchg } from '../arena/access.ts';
+import { cas, fetchAnd, readOnce, store, writeOnce, xchg } from '../arena/access.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
@@ -45,10 +45,6 @@ export function tableLock(table: PageTablePtr): SpinLockPtr {
   return (table + TABLE.lock) as SpinLockPtr;
 }
 
-export function tableLevel(heap: Heap, table: PageTablePtr): Access<number> {
-  return load(heap, table + TABLE.level);
-}
-
 /** Initialises a fresh table: all entries none. One step: nobody can reach it yet. */
 export function initTable(heap: Heap, table: PageTablePtr, level: number, mm: MmPtr, base: Vpn): Access<void> {
   heap.fill(0, table, table + PAGE_TABLE_WORDS);
@@ -80,11 +76,6 @@ export function xchgPte(heap: Heap, pte: PtePtr, value: PteVal): Access<PteVal> 
 /** try_cmpxchg on an entry; returns what it was. */
 export function cmpxchgPte(heap: Heap, pte: PtePtr, expected: PteVal, desired: PteVal): Access<PteVal> {
   return cas(heap, pte, expected, desired) as PteVal;
-}
-
-/** Sets flag bits in an entry (ptep_set_access_flags, the hardware's A and D); returns the old entry. */
-export function atomicSetPteFlags(heap: Heap, pte: PtePtr, flags: number): Access<PteVal> {
-  return fetchOr(heap, pte, flags) as PteVal;
 }
 
 /** Clears flag bits in an entry (ptep_set_wrprotect, ptep_test_and_clear_young); returns the old entry. */

@@ -31,7 +31,6 @@ export const PTE_TYPE_MIGRATION_READ = 1;
 export const PTE_TYPE_MIGRATION_READ_EXCLUSIVE = 2;
 export const PTE_TYPE_MIGRATION_WRITE = 3;
 export const PTE_TYPE_SWAP = 4;
-export const PTE_TYPE_MARKER = 5;
 
 /** A present entry. `flags` are PTE_WRITE | PTE_YOUNG | PTE_DIRTY. */
 export function makePte(pfn: Pfn, flags: number): PteVal {

@@ -47,7 +47,6 @@ export const VM_WIPEONFORK = 1 << 9;
 export const VM_MERGEABLE = 1 << 10;
 export const VM_SEALED = 1 << 11;
 export const VM_GROWSDOWN = 1 << 12;
-export const VM_DONTEXPAND = 1 << 13;
 export const VM_HUGETLB = 1 << 14;
 export const VM_SEQ_READ = 1 << 15;
 export const VM_RAND_READ = 1 << 16;

@@ -16,6 +16,7 @@
  * Kernel: lookup_chain_cache() in kernel/locking/lockdep.c.
  */
 
+import type { Heap } from '../arena/heap.ts';
 import type { ReadMode } from '../cpu/hooks.ts';
 import { SECTION, type LockdepSection } from './section.ts';
 
@@ -35,7 +36,7 @@ const NEST_SHIFT = 3;
 const READ_SHIFT = 1;
 
 /** Bit 0 of a chain's info word: a lock of the class (any subclass) is held below. */
-const SAME_CLASS = 1;
+export const SAME_CLASS = 1;
 
 /** The empty chain of an operation. */
 export function rootChain(op: number): number {
@@ -49,9 +50,13 @@ export function chainWord(below: number, node: number, nest: number, read: ReadM
   );
 }
 
-/** Number of the chain, or 0 when nobody had it yet. Chain c lies in slot c - 1. */
+/** Number of the chain, or NO_CHAIN when nobody had it yet. Chain c lies in slot c - 1. */
 export function findChain({ heap, chains, size }: LockdepSection, word: number): number {
-  const mask = size.chains - 1;
+  return probeChain(heap, chains, size.chains - 1, word);
+}
+
+/** findChain for the fast path: `chains` is the table, `mask` its size - 1. */
+export function probeChain(heap: Heap, chains: number, mask: number, word: number): number {
   for (let slot = hashChain(word) & mask; ; slot = (slot + 1) & mask) {
     const found = heap[chains + slot];
     if (found === 0) return NO_CHAIN;

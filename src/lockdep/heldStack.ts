@@ -62,10 +62,11 @@ export function placeOp(place: number): number {
 /** The mode in which the entry at `at` of `words` was taken. */
 export function modeOf(words: Int32Array, at: number): AcquireMode {
   const mode = words[at + HELD.mode];
+  // The order of the lock primitives' own modes: one shape for the fast path.
   return {
-    subclass: modeSubclass(mode),
     read: modeRead(mode),
     trylock: modeIsTrylock(mode),
+    subclass: modeSubclass(mode),
     nestLock: words[at + HELD.nest],
   };
 }

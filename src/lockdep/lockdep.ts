@@ -20,10 +20,12 @@ import { learnChain } from './acquireRules.ts';
 import {
   NEST_NOT_HELD,
   NO_CHAIN,
+  SAME_CLASS,
   chainHasSameClass,
   chainTrace,
   chainWord,
   findChain,
+  probeChain,
   rootChain,
 } from './chainCache.ts';
 import { checkContext, checkFreed, checkImbalance, checkSleep, checkUserReturn, isAtomic } from './contextRules.ts';
@@ -80,6 +82,9 @@ class Lockdep implements LockdepHook {
   private readonly validator: Validator;
   private readonly trace: TraceSource;
   private readonly nodeTable: number;
+  private readonly chains: number;
+  private readonly chainInfo: number;
+  private readonly chainMask: number;
   /** By class: 1 when its locks sleep. */
   private readonly sleeps: Uint8Array;
 
@@ -93,6 +98,9 @@ class Lockdep implements LockdepHook {
     this.trace = options.trace ?? stackTrace;
     this.validator = { section, classes, identity, instances: options.instances ?? true };
     this.nodeTable = section.nodeTable;
+    this.chains = section.chains;
+    this.chainInfo = section.chainInfo;
+    this.chainMask = section.size.chains - 1;
     this.sleeps = Uint8Array.from(classes, (_, cls) =>
       waitTypeOf(this.validator, cls as LockClassId) === WAIT_SLEEP ? 1 : 0,
     );
@@ -107,8 +115,9 @@ class Lockdep implements LockdepHook {
       const op = heap[ptr + TASK.op];
       const below = depth === 0 ? rootChain(op) : heap[entry - HELD_WORDS + HELD.place] & CHAIN_MASK;
       const node = heap[this.nodeTable + cls * SUBCLASSES + mode.subclass];
-      const chain = findChain(this.validator.section, chainWord(below, node, 0, mode.read, mode.trylock));
-      const isQuick = chain !== NO_CHAIN && !chainHasSameClass(this.validator.section, chain);
+      const word = chainWord(below, node, 0, mode.read, mode.trylock);
+      const chain = probeChain(heap, this.chains, this.chainMask, word);
+      const isQuick = chain !== NO_CHAIN && (heap[this.chainInfo + chain - 1] & SAME_CLASS) === 0;
       if (isQuick && (this.sleeps[cls] === 0 || mode.trylock || !isAtomic(task))) {
         heap[entry + HELD.lock] = lock;
         heap[entry + HELD.mode] = packMode(cls, mode);

@@ -9,6 +9,8 @@ const COLLECTED_FRAMES = 32;
 const FRAME = /^\s*at (?:(?:async |new )?(.*?) \()?(.*?):(\d+):\d+\)?$/;
 const PROJECT_PATH = /(?:^|\/)((?:src|workers|stress|bench|test|dist)\/[^?]*)/;
 const FOREIGN = /(?:^|\/)node_modules\/|^node:|\(?native/;
+/** Between two generators of the explored build. */
+const GENERATOR_FRAME = /\.next \(<anonymous>\)$/;
 /** A method of the hook: the frames of interest begin below it. */
 const HOOK_FRAME = /^\s*at Lockdep\./;
 
@@ -32,6 +34,7 @@ export function parseStack(stack: string): string[] {
   const lines = stack.split('\n').slice(1);
   const frames: string[] = [];
   for (const line of lines.slice(lines.findLastIndex((candidate) => HOOK_FRAME.test(candidate)) + 1)) {
+    if (GENERATOR_FRAME.test(line)) continue;
     const [, name, file, lineNumber] = FRAME.exec(line) ?? [];
     if (file === undefined || FOREIGN.test(file)) break;
     const path = PROJECT_PATH.exec(file)?.[1] ?? file.replace(/^.*\//, '');

@@ -68,7 +68,7 @@ function checksLine(document: StressDocument): string {
 }
 
 /** One finding: what, why, who, and the command that repeats it. */
-export function formatFinding(finding: Finding, number: number, colors: ReportColors): string {
+function formatFinding(finding: Finding, number: number, colors: ReportColors): string {
   const lines = [
     colors.red(colors.bold(`finding ${number} [${finding.kind} ${finding.id}]: ${finding.title}`)),
     ...finding.evidence.map((line) => `    ${line}`),
@@ -92,7 +92,7 @@ function formatFailures(failed: Readonly<Record<string, number>>): string {
 }
 
 /** 950 ns, 12.3 us, 4.56 ms, 1.20 s. */
-export function formatNs(ns: number): string {
+function formatNs(ns: number): string {
   if (ns < 1000) return `${Math.round(ns)} ns`;
   if (ns < 1e6) return `${(ns / 1e3).toPrecision(3)} us`;
   if (ns < 1e9) return `${(ns / 1e6).toPrecision(3)} ms`;

@@ -37,7 +37,7 @@ const MAP_ANYWHERE = MAP_PRIVATE | MAP_ANONYMOUS;
 const MAP_OVER = MAP_ANYWHERE | MAP_FIXED;
 
 /** Byte address of a page. */
-export function address(page: number): number {
+function address(page: number): number {
   return USER_BASE + page * PAGE_SIZE;
 }
 

@@ -24,7 +24,7 @@ import { accessViolation } from './judge.ts';
 const OWN_SHARE = 0.6;
 
 /** A page to access; own lanes more often than not. */
-export function drawAccess(cpu: CpuContext): number {
+function drawAccess(cpu: CpuContext): number {
   const { prng, cpu: number } = cpu.task;
   if (!prng.chance(OWN_SHARE)) return drawPage(cpu.cpus, prng);
   if (prng.chance(0.1)) return bigLane(number) + prng.below(16);

@@ -8,6 +8,7 @@ import type { Heap } from '../../src/arena/heap.ts';
 import type { Violation } from '../../src/base/finding.ts';
 import { LOCK_CLASSES } from '../../src/layout/lockClass.ts';
 import { MUTEX, RWSEM, SPIN } from '../../src/layout/lockWords.ts';
+import { PAGE } from '../../src/layout/page.ts';
 import { TASK, allTaskIds, taskAt } from '../../src/layout/task.ts';
 import type { TaskId } from '../../src/layout/ids.ts';
 import { describeHeldLocks } from './heldLocks.ts';
@@ -108,7 +109,7 @@ function findCycle(heap: Heap, views: readonly CpuView[]): CpuView[] | null {
   return null;
 }
 
-/** Task id of a lock's owner as its own words say; 0 when unknown (readers, folio locks). */
+/** Task id of a lock's owner as its own words say; 0 when unknown. */
 function holderOf(heap: Heap, { blockedOn, blockedClass }: CpuView): number {
   switch (LOCK_CLASSES[blockedClass]?.family) {
     case 'spinlock':
@@ -117,6 +118,8 @@ function holderOf(heap: Heap, { blockedOn, blockedClass }: CpuView): number {
       return heap[blockedOn + RWSEM.owner] >>> 2;
     case 'mutex':
       return heap[blockedOn + MUTEX.owner] >>> 3;
+    case 'folio':
+      return heap[blockedOn - PAGE.flags + PAGE.locker];
     default:
       return 0;
   }
@@ -130,7 +133,7 @@ function describeCpu(heap: Heap, { id, op, blockedOn, blockedClass }: CpuView): 
 }
 
 function className(cls: number): string {
-  return cls === 0 ? 'a folio lock' : (LOCK_CLASSES[cls]?.name ?? `lock class ${cls}`);
+  return LOCK_CLASSES[cls]?.name ?? `lock class ${cls}`;
 }
 
 function opName(op: number): string {

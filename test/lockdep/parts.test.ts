@@ -113,6 +113,7 @@ describe('traces', () => {
     '    at Lockdep.acquire (file:///x/src/lockdep/lockdep.ts:100:5)',
     '    at acquireSleeping (file:///x/src/locks/lockHooks.ts:40:11)',
     '    at Object.downWrite (/x/src/locks/rwSem.ts:110:3)',
+    '    at downWrite.next (<anonymous>)',
     '    at Kernel.sysMunmap (file:///x/src/mm/munmap.ts?v=1:88:9)',
     '    at file:///x/stress/ops/munmap.ts:5:1',
     '    at runTest (file:///x/node_modules/vitest/run.js:1:1)',

@@ -31,9 +31,11 @@ import type { Kernel } from '../support/kernel.ts';
 import { simConcurrent } from '../support/simConcurrent.ts';
 import { contendedTask } from './contendedTask.ts';
 import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
 import {
   beginMigration,
   endMigration,
+  expectQuiet,
   failingTask,
   forkProcess,
   mapPages,
@@ -290,5 +292,35 @@ simConcurrent('fork, faults and migrations at once: the child gets one state of 
       expect(readIn(task, box.mm, PAGE + i)).toBe(i % 5 === 0 ? 100 + i : i);
       expect(pageState(box, pfnAtVpn(box, PAGE + i))).toMatch(/^1\/1/);
     }
+    expectQuiet(box);
+  },
+});
+
+/** Pages pinned in the set-up. */
+const pinnedPages: Pfn[] = [];
+
+simPreempted('a page that is unpinned while fork allocates its copy: nothing is left over', {
+  ...mmKernel(LINUX_7_0, {}),
+  setup: (kernel: Kernel): Sim<Shared> => {
+    const box = openSandbox(kernel);
+    mapPages(box, PAGE, 2);
+    userWrite(box.task, PAGE, 0, 1);
+    pinnedPages.length = 0;
+    expect(pinUserPages(box.task, box.mm, PAGE, 1, true, pinnedPages)).toBe(1);
+    return { box };
+  },
+  threads: [
+    (task: Task, { box }: Shared): Sim<void> => {
+      const child = dupMm(task, box.mm) as MmPtr;
+      expect(child).toBeGreaterThan(0);
+      expect(readIn(task, child, PAGE)).toBe(1);
+      mmput(task, child);
+    },
+    (task: Task): Sim<void> => {
+      unpinUserPages(task, pinnedPages);
+    },
+  ],
+  check: (_kernel: Kernel, { box }: Shared): Sim<void> => {
+    expect(slabAllocatedCount(box.heap, CACHES.frame)).toBe(2);
   },
 });

@@ -23,6 +23,7 @@ import { simConcurrent } from '../support/simConcurrent.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { mmKernel } from './mmKernel.ts';
 import {
+  expectQuiet,
   failingTask,
   forkProcess,
   mapPages,
@@ -219,5 +220,6 @@ simConcurrent('two threads of one process write the same shared page: one copy, 
     expect(pageState(box, pfnAtVpn(box, PAGE))).toBe('1/1e');
     expect(pageState(box, pfnAtVpn(box, PAGE, child))).toBe('1/1e');
     expect(slabAllocatedCount(box.heap, CACHES.frame)).toBe(3);
+    expectQuiet(box);
   },
 });

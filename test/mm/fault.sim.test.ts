@@ -22,7 +22,17 @@ import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { simConcurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
-import { failingTask, mapPages, mmTest, openSandbox, pageState, pfnAtVpn, pteAt, type Sandbox } from './sandbox.ts';
+import {
+  expectQuiet,
+  failingTask,
+  mapPages,
+  mmTest,
+  openSandbox,
+  pageState,
+  pfnAtVpn,
+  pteAt,
+  type Sandbox,
+} from './sandbox.ts';
 
 const PAGE = 10 as Vpn;
 
@@ -240,6 +250,7 @@ for (const prepared of [true, false]) {
         expect(slabAllocatedCount(box.heap, CACHES.frame)).toBe(1 + pages);
         expect(slabAllocatedCount(box.heap, CACHES.anonVma)).toBe(1);
         expect(slabAllocatedCount(box.heap, CACHES.pageTable)).toBe(4);
+        expectQuiet(box);
       },
     },
   );

@@ -5,7 +5,14 @@ import { EFAULT, EINTR, ENOMEM } from '../../src/base/errno.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import type { MmPtr, Pfn, Vpn } from '../../src/layout/ids.ts';
 import { MMF_HAS_PINNED, mmWriteProtectSeq, readOnceMmFlags } from '../../src/layout/mm.ts';
-import { PG_dirty, atomicClearPageFlags, readOncePageFlags, setPageContent, zeroPfn } from '../../src/layout/page.ts';
+import {
+  PG_dirty,
+  atomicClearPageFlags,
+  readOncePageFlags,
+  pageContent,
+  setPageContent,
+  zeroPfn,
+} from '../../src/layout/page.ts';
 import { LEVEL_PTE, atomicClearPteFlags, entryAt } from '../../src/layout/pageTable.ts';
 import { PTE_DIRTY, pteIsNone, pteIsWritable } from '../../src/layout/pte.ts';
 import { mmapWriteLock, mmapWriteUnlock } from '../../src/locks/mmapLock.ts';
@@ -30,10 +37,12 @@ import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
-import { simPreempted } from './preempted.ts';
+import { simPreemptedTwice } from './preempted.ts';
 import {
+  PROT_RW,
   beginMigration,
   endMigration,
+  expectQuiet,
   failingTask,
   forkProcess,
   mapPages,
@@ -268,41 +277,67 @@ function onePage(kernel: Kernel): Sim<Shared> {
   return { box };
 }
 
-for (const write of [true, false]) {
-  const name = `a ${write ? 'write' : 'read'} pin taken while fork and migration run stays with its owner`;
-  const program: Concurrent<Shared> = {
-    ...mmKernel(LINUX_7_0, {}),
-    setup: onePage,
-    threads: [
-      (task: Task, { box }: Shared): Sim<void> => {
+/** Pages pinned in the execution that runs. */
+const pinnedPages: Pfn[] = [];
+
+type PinThread = (task: Task, shared: Shared) => Sim<void>;
+
+function forkThread(task: Task, { box }: Shared): Sim<void> {
+  const child = dupMm(task, box.mm) as MmPtr;
+  expect(child).toBeGreaterThan(0);
+  expect(readIn(task, child, PAGE)).toBe(1);
+  mmput(task, child);
+}
+
+function migrateThread(task: Task, { box }: Shared): Sim<void> {
+  migrateRange(task, box.mm, PAGE, 1, 'sync');
+}
+
+const OTHERS: readonly { what: string; threads: readonly PinThread[] }[] = [
+  { what: 'fork', threads: [forkThread] },
+  { what: 'migration', threads: [migrateThread] },
+];
+
+for (const { what, threads } of OTHERS) {
+  for (const { write, prot } of [
+    { write: true, prot: PROT_RW },
+    { write: false, prot: PROT_RW },
+    { write: false, prot: PROT_READ },
+  ]) {
+    const name = `a ${write ? 'write' : 'read'} pin of a ${prot === PROT_RW ? '' : 'read-only '}page while ${what} runs`;
+    const program: Concurrent<Shared> = {
+      ...mmKernel(LINUX_7_0, {}),
+      executions: 50,
+      fresh: () => (pinnedPages.length = 0),
+      setup: (kernel: Kernel): Sim<Shared> => {
+        const shared = onePage(kernel);
+        protectPages(shared.box, PAGE, 1, prot);
+        return shared;
+      },
+      threads: [
+        (task: Task, { box }: Shared): Sim<void> => {
+          task.mm = box.mm;
+          expect(pinUserPagesFast(task, PAGE, 1, write, pinnedPages)).toBe(1);
+        },
+        ...threads,
+      ],
+      // What the device writes, the owner reads, and what the owner writes the device sees: one page.
+      check: ({ task }: Kernel, { box }: Shared): Sim<void> => {
         task.mm = box.mm;
-        const pages: Pfn[] = [];
-        expect(pinUserPagesFast(task, PAGE, 1, write, pages)).toBe(1);
-        // What the device writes, the owner reads, and what the owner writes the device sees: one page.
-        setPageContent(box.heap, pages[0], 1, 77);
+        const pfn = pinnedPages[0];
+        setPageContent(box.heap, pfn, 1, 77);
+        protectPages({ ...box, task }, PAGE, 1, PROT_RW);
         expect(userWrite(task, PAGE, 2, 88)).toBe(0);
         expect(userRead(task, PAGE, 1)).toBe(0);
         expect(task.loaded).toBe(77);
-        expect(pfnAtVpn(box, PAGE)).toBe(pages[0]);
-        unpinUserPages(task, pages);
+        expect(pageContent(box.heap, pfn, 2)).toBe(88);
+        expect(pfnAtVpn(box, PAGE)).toBe(pfn);
+        unpinUserPages(task, pinnedPages);
+        expect(pageState(box, pfn)).toBe('1/1e');
+        expectQuiet(box);
       },
-      (task: Task, { box }: Shared): Sim<void> => {
-        const child = dupMm(task, box.mm) as MmPtr;
-        expect(child).toBeGreaterThan(0);
-        expect(readIn(task, child, PAGE)).toBe(1);
-        mmput(task, child);
-      },
-      (task: Task, { box }: Shared): Sim<void> => {
-        migrateRange(task, box.mm, PAGE, 1, 'sync');
-      },
-    ],
-    check: ({ task }: Kernel, { box }: Shared): Sim<void> => {
-      task.mm = box.mm;
-      expect(userRead(task, PAGE, 2)).toBe(0);
-      expect(task.loaded).toBe(88);
-      expect(pageState(box, pfnAtVpn(box, PAGE))).toMatch(/^1\/1/);
-    },
-  };
-  simConcurrent(name, program);
-  simPreempted(name, program);
+    };
+    simConcurrent(name, program);
+    if (write) simPreemptedTwice(name, program);
+  }
 }

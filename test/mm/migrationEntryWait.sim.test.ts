@@ -13,6 +13,7 @@ import { mmKernel } from './mmKernel.ts';
 import {
   beginMigration,
   endMigration,
+  expectQuiet,
   mapPages,
   mmTest,
   openSandbox,
@@ -89,6 +90,7 @@ for (const perVmaLock of [true, false]) {
         expect(userRead(task, vpn as Vpn, word)).toBe(0);
         expect(task.loaded).toBe(value);
       }
+      expectQuiet(box);
     },
   });
 }

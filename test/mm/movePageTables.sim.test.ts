@@ -9,10 +9,12 @@ import { CLASS_ANON_VMA_RWSEM } from '../../src/layout/lockClass.ts';
 import { zeroPfn } from '../../src/layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PMD, LEVEL_PTE, TABLE, pagesPerEntry } from '../../src/layout/pageTable.ts';
 import { pteIsMigration, pteIsNone } from '../../src/layout/pte.ts';
+import { tlbSlot, tlbSlotAsid } from '../../src/layout/tlb.ts';
 import { mmapWriteLock, mmapWriteUnlock } from '../../src/locks/mmapLock.ts';
 import { migrateRange } from '../../src/mm/migrate.ts';
 import { movePageTables, type PageTableMove } from '../../src/mm/movePageTables.ts';
 import { findTable } from '../../src/mm/pageTable.ts';
+import { setTlbUbcFlushPending, tryToUnmapFlush } from '../../src/mm/tlbFlush.ts';
 import { SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { vmaLookup } from '../../src/mm/vmaTree.ts';
 import { zapPageRange } from '../../src/mm/zap.ts';
@@ -24,6 +26,7 @@ import { mmKernel } from './mmKernel.ts';
 import {
   beginMigration,
   endMigration,
+  expectQuiet,
   failingTask,
   mapPages,
   mmTest,
@@ -91,6 +94,26 @@ describe('entry by entry', () => {
     expect(movePages(box, FROM, 3, FROM + 8)).toBe(0);
     expect(movePages(box, FROM + 8, 3, 2 * PER_TABLE - 1)).toBe(0);
     expectFilled(box, 2 * PER_TABLE - 1, [0, 1, 2]);
+  });
+
+  mmTest('flushes what others deferred before it changes an entry', (box: Sandbox): Sim<void> => {
+    fill(box, FROM, 1, [0]);
+    fill(box, 20, 1, [0]);
+    mapPages(box, TO, 1);
+    const move = { mm: box.mm, nrPages: 1, needRmapLocks: false, forStack: true };
+    const [oldStart, newStart] = [FROM as Vpn, TO as Vpn];
+    const [oldVma, newVma] = [vmaLookup(box.task, box.mm, oldStart), vmaLookup(box.task, box.mm, newStart)];
+    mmapWriteLock(box.task, box.mm);
+    setTlbUbcFlushPending(box.task3, box.mm);
+    const slot = tlbSlot(box.heap, box.task.cpu, 20 as Vpn);
+    expect(tlbSlotAsid(box.heap, slot)).not.toBe(0);
+    expect(movePageTables(box.task, { ...move, oldVma, newVma, oldStart, newStart })).toBe(1);
+    expect(tlbSlotAsid(box.heap, slot)).toBe(0);
+    expect(movePageTables(box.task, { ...move, oldVma, newVma: oldVma, oldStart: newStart, newStart: oldStart })).toBe(
+      1,
+    );
+    mmapWriteUnlock(box.task, box.mm);
+    tryToUnmapFlush(box.task3);
   });
 
   mmTest(
@@ -309,6 +332,7 @@ for (const { what, from, pages, to } of [
         expect(readIn(kernel.task, box.mm, from + i)).toBe(1000 + i);
         expect(pageState(box, pfnAtVpn(box, from + i))).toBe('1/1e');
       }
+      expectQuiet(box);
     },
   });
 }

@@ -17,11 +17,30 @@ import {
   pteSet,
 } from '../../src/layout/pte.ts';
 import { tlbEntries, tlbSlot, tlbSlotAsid } from '../../src/layout/tlb.ts';
+import { migrateRange } from '../../src/mm/migrate.ts';
 import { mmAlloc } from '../../src/mm/mmStruct.ts';
 import { findTable } from '../../src/mm/pageTable.ts';
+import { sysMunmap } from '../../src/mm/syscalls.ts';
+import { PAGE_SIZE, vpnToAddr } from '../../src/mm/userSpace.ts';
+import { LINUX_7_0 } from '../../src/rules/presets.ts';
+import type { Task } from '../../src/cpu/task.ts';
 import { flushTlbMm, flushTlbPage } from '../../src/mm/tlbFlush.ts';
-import { SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
-import { forkProcess, mapPages, mmTest, pteAt, readIn, writeIn, type Sandbox } from './sandbox.ts';
+import { PROT_READ } from '../../src/mm/syscallFlags.ts';
+import { SEGV_ACCERR, SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
+import type { Kernel } from '../support/kernel.ts';
+import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
+import {
+  expectQuiet,
+  openSandbox,
+  forkProcess,
+  mapPages,
+  mmTest,
+  pteAt,
+  readIn,
+  writeIn,
+  type Sandbox,
+} from './sandbox.ts';
 
 const PAGE = 10 as Vpn;
 
@@ -132,6 +151,15 @@ describe('the TLB', () => {
     expect(readIn(box.task, child, PAGE)).toBe(2);
   });
 
+  mmTest('forgets an entry that caused a fault', (box: Sandbox): Sim<void> => {
+    mapPages(box, PAGE, 1, PROT_READ);
+    userRead(box.task, PAGE, 0);
+    const slot = tlbSlot(box.heap, box.task.cpu, PAGE);
+    expect(tlbSlotAsid(box.heap, slot)).not.toBe(0);
+    expect(userWrite(box.task, PAGE, 0, 1)).toBe(SEGV_ACCERR);
+    expect(tlbSlotAsid(box.heap, slot)).toBe(0);
+  });
+
   mmTest('of a CPU that never ran the process is not flushed', (box: Sandbox): Sim<void> => {
     expect(readOnceMmCpumask(box.heap, box.mm)).toBe(0);
     writtenPage(box);
@@ -152,3 +180,39 @@ mmTest('an entry that became writable is used although the TLB says otherwise', 
   expect(userWrite(box.task, PAGE, 0, 4)).toBe(0);
   expect(readIn(box.task2, box.mm, PAGE)).toBe(4);
 });
+
+interface Shared {
+  readonly box: Sandbox;
+  readonly child: MmPtr;
+}
+
+for (const what of ['unmapped', 'migrated', 'copied'] as const) {
+  simPreempted(`A is not set in an entry that is ${what} meanwhile`, {
+    ...mmKernel(LINUX_7_0, {}),
+    setup: (kernel: Kernel): Sim<Shared> => {
+      const box = openSandbox(kernel);
+      writtenPage(box);
+      // The child's entry is there and was never used.
+      const child = forkProcess(box);
+      expect(pteIsYoung(pteAt(box, PAGE, child))).toBe(false);
+      return { box, child };
+    },
+    threads: [
+      (task: Task, { child }: Shared): Sim<void> => {
+        const seen = readIn(task, child, PAGE);
+        expect(what === 'migrated' ? [1] : [1, 5, SEGV_MAPERR]).toContain(seen);
+      },
+      (task: Task, { child }: Shared): Sim<void> => {
+        task.mm = child;
+        if (what === 'unmapped') expect(sysMunmap(task, vpnToAddr(PAGE), PAGE_SIZE)).toBe(0);
+        else if (what === 'migrated') expect(migrateRange(task, child, PAGE, 1, 'sync')).toBe(0);
+        else expect(userWrite(task, PAGE, 0, 5)).toBe(0);
+      },
+    ],
+    check: (kernel: Kernel, { box, child }: Shared): Sim<void> => {
+      expect(readIn(kernel.task, box.mm, PAGE)).toBe(1);
+      expect(readIn(kernel.task, child, PAGE)).toBe({ unmapped: SEGV_MAPERR, migrated: 1, copied: 5 }[what]);
+      expectQuiet(box);
+    },
+  });
+}

@@ -19,9 +19,11 @@ import { lockVmaUnderRcu } from '../../src/mm/vma.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 import type { Kernel } from '../support/kernel.ts';
+import { failureOf } from '../support/failure.ts';
 import { simConcurrent, simExplore, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
 import { beginMigration, endMigration, openSandbox, pfnAtVpn, type Sandbox } from './sandbox.ts';
+import { StallStrategy } from './stallStrategy.ts';
 import { BASE, drawPages, drawVmas, runScript } from './vmaScript.ts';
 
 interface Shared {
@@ -30,6 +32,8 @@ interface Shared {
   readonly pfn?: Pfn;
 }
 
+/** More points than the threads of most tests have together; the longest thread of a test comes last. */
+const STALLS = 1500;
 const SIZE = { frames: 32, pageTables: 24, mms: 4, vmas: 24, anonVmas: 16, anonVmaChains: 48 } as const;
 const page = (n: number): Vpn => (BASE + n) as Vpn;
 
@@ -88,94 +92,76 @@ function leaves(...pictures: readonly string[]): (kernel: Kernel, shared: Shared
 type Race = Partial<Concurrent<Shared>> & Pick<Concurrent<Shared>, 'setup' | 'threads'>;
 
 function race(rest: Race, rules: Rules = LINUX_7_0): Concurrent<Shared> {
-  return { ...mmKernel(rules, SIZE), executions: 60, ...rest };
+  return { ...mmKernel(rules, SIZE), executions: 40, ...rest };
+}
+
+/** Random schedules, and each thread stalled once at each of its points. */
+function raceTest(name: string, rest: Race): void {
+  simConcurrent(name, race(rest));
+  simExplore(
+    `${name}, one of them stalled`,
+    { ...race(rest), strategy: new StallStrategy(), executions: STALLS },
+    ({ firstFailure }) => {
+      if (firstFailure !== null) throw failureOf(firstFailure);
+    },
+  );
 }
 
 describe('an access during', () => {
-  simConcurrent(
-    'munmap of its page',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('unmap 1 2'), reads(1, ['b', SEGV_MAPERR]), writes(2, 'x')],
-      check: leaves('w..w a..d'),
-    }),
-  );
-  simConcurrent(
-    'munmap of another page',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('unmap 1 2'), reads(0, ['a']), writes(3, 'x')],
-      check: leaves('w..w a..x'),
-    }),
-  );
-  simConcurrent(
-    'replacement by mmap: never nothing',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('map 1 2 r'), reads(1, ['b', '0']), reads(2, ['c', '0'])],
-      check: leaves('w|rr|w a00d', 'w|rr|w a__d', 'w|rr|w a0_d', 'w|rr|w a_0d'),
-    }),
-  );
-  simConcurrent(
-    'mprotect',
-    race({
-      setup: after('map 0 4 rw\n write 0 ab'),
-      threads: [does('protect 1 2 r'), reads(1, ['b']), writes(2, 'x')],
-      check: leaves('w|rr|w ab__', 'w|rr|w abx_', 'w|rr|w ab0_'),
-    }),
-  );
-  simConcurrent(
-    'mprotect to and fro, with merging',
-    race({
-      setup: after('map 0 4 rw nr'),
-      threads: [does('protect 1 2 r\n protect 1 2 rw'), writes(0, 'x'), writes(3, 'y')],
-      // What is faulted in while the middle is apart may get an anon_vma of its own.
-      check: leaves('wwww x__y', 'www|w x__y', 'w|www x__y', 'w|ww|w x__y'),
-    }),
-  );
-  simConcurrent(
-    'mremap away',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('move 1 2 20'), reads(1, ['b', SEGV_MAPERR]), reads(21, ['c', SEGV_MAPERR])],
-      check: leaves('w..w a..d'),
-    }),
-  );
-  simConcurrent(
-    'mremap that keeps the source',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('keep 0 4 20'), reads(1, ['b', '0']), reads(22, ['c', SEGV_MAPERR])],
-      check: leaves('wwww ____', 'wwww _0__'),
-    }),
-  );
-  simConcurrent(
-    'growth in place, of an unfaulted VMA',
-    race({
-      setup: after('map 0 2 rw\n map 4 2 rw'),
-      threads: [does('remap 0 2 4 - = 0'), writes(1, 'x'), writes(4, 'y')],
-      check: leaves('wwwwww _x__y_', 'wwww|ww _x__y_'),
-    }),
-  );
+  raceTest('munmap of its page', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('unmap 1 2'), reads(1, ['b', SEGV_MAPERR]), writes(2, 'x')],
+    check: leaves('w..w a..d'),
+  });
+  raceTest('munmap of another page', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('unmap 1 2'), reads(0, ['a']), writes(3, 'x')],
+    check: leaves('w..w a..x'),
+  });
+  raceTest('replacement by mmap: never nothing', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('map 1 2 r'), reads(1, ['b', '0']), reads(2, ['c', '0'])],
+    check: leaves('w|rr|w a00d', 'w|rr|w a__d', 'w|rr|w a0_d', 'w|rr|w a_0d'),
+  });
+  raceTest('mprotect', {
+    setup: after('map 0 4 rw\n write 0 ab'),
+    threads: [does('protect 1 2 r'), reads(1, ['b']), writes(2, 'x')],
+    check: leaves('w|rr|w ab__', 'w|rr|w abx_', 'w|rr|w ab0_'),
+  });
+  raceTest('mprotect to and fro, with merging', {
+    setup: after('map 0 4 rw nr'),
+    threads: [does('protect 1 2 r\n protect 1 2 rw'), writes(0, 'x'), writes(3, 'y')],
+    // What is faulted in while the middle is apart may get an anon_vma of its own.
+    check: leaves('wwww x__y', 'www|w x__y', 'w|www x__y', 'w|ww|w x__y'),
+  });
+  raceTest('mremap away', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('move 1 2 20'), reads(1, ['b', SEGV_MAPERR]), reads(21, ['c', SEGV_MAPERR])],
+    check: leaves('w..w a..d'),
+  });
+  raceTest('mremap that keeps the source', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('keep 0 4 20'), reads(1, ['b', '0']), reads(22, ['c', SEGV_MAPERR])],
+    check: leaves('wwww ____', 'wwww _0__'),
+  });
+  raceTest('growth in place, of an unfaulted VMA', {
+    setup: after('map 0 2 rw\n map 4 2 rw'),
+    threads: [does('remap 0 2 4 - = 0'), writes(1, 'x'), writes(4, 'y')],
+    check: leaves('wwwwww _x__y_', 'wwww|ww _x__y_'),
+  });
 });
 
 describe('first writes', () => {
-  simConcurrent(
-    'into one VMA share one anon_vma',
-    race({
-      setup: after('map 0 4 rw'),
-      threads: [writes(0, 'x'), writes(1, 'y'), writes(2, 'z')],
-      check: leaves('wwww xyz_'),
-    }),
-  );
-  simConcurrent(
-    'into neighbours leave them mergeable or not, but whole',
-    race({
-      setup: after('map 0 2 rw nr\n map 2 2 r nr'),
-      threads: [writes(0, 'x'), does('protect 2 2 rw\n write 2 y'), does('map 4 2 rw nr')],
-      check: leaves('wwwwww x_y___', 'ww|wwww x_y___', 'wwww|ww x_y___', 'ww|ww|ww x_y___'),
-    }),
-  );
+  raceTest('into one VMA share one anon_vma', {
+    setup: after('map 0 4 rw'),
+    threads: [writes(0, 'x'), writes(1, 'y'), writes(2, 'z')],
+    check: leaves('wwww xyz_'),
+  });
+  raceTest('into neighbours leave them mergeable or not, but whole', {
+    setup: after('map 0 2 rw nr\n map 2 2 r nr'),
+    threads: [writes(0, 'x'), does('protect 2 2 rw\n write 2 y'), does('map 4 2 rw nr')],
+    check: leaves('wwwwww x_y___', 'ww|wwww x_y___', 'wwww|ww x_y___', 'ww|ww|ww x_y___'),
+  });
 });
 
 describe('lockVmaUnderRcu', () => {
@@ -195,73 +181,55 @@ describe('lockVmaUnderRcu', () => {
       }
     };
   };
-  simConcurrent(
-    'never yields a recycled VMA',
-    race({
-      setup: after('map 0 2 rw\n map 4 2 r'),
-      threads: [does('unmap 0 2\n map 20 2 rw\n map 0 1 r'), locks(1), locks(0)],
-      check: leaves('r...rr _...__'),
-    }),
-  );
-  simConcurrent(
-    'never yields a VMA that is being split or merged',
-    race({
-      setup: after('map 0 4 rw'),
-      threads: [does('protect 1 2 r\n protect 1 2 rw'), locks(1), locks(3)],
-      check: leaves('wwww ____'),
-    }),
-  );
-  simConcurrent(
-    'nor one that another process recycled',
-    race({
-      setup: after('map 0 2 rw'),
-      threads: [
-        does('unmap 0 2'),
-        (task: Task, { box }: Shared): Sim<void> => {
-          const child = dupMm(task, box.mm);
-          assert(child > 0, 'fork failed');
-          mmput(task, child as MmPtr);
-        },
-        locks(1),
-      ],
-      check: leaves('.. ..'),
-    }),
-  );
+  raceTest('never yields a recycled VMA', {
+    setup: after('map 0 2 rw\n map 4 2 r'),
+    threads: [does('unmap 0 2\n map 20 2 rw\n map 0 1 r'), locks(1), locks(0)],
+    check: leaves('r...rr _...__'),
+  });
+  raceTest('never yields a VMA that is being split or merged', {
+    setup: after('map 0 4 rw'),
+    threads: [does('protect 1 2 r\n protect 1 2 rw'), locks(1), locks(3)],
+    check: leaves('wwww ____'),
+  });
+  raceTest('nor one that another process recycled', {
+    setup: after('map 0 2 rw'),
+    threads: [
+      does('unmap 0 2'),
+      (task: Task, { box }: Shared): Sim<void> => {
+        const child = dupMm(task, box.mm);
+        assert(child > 0, 'fork failed');
+        mmput(task, child as MmPtr);
+      },
+      locks(1),
+    ],
+    check: leaves('.. ..'),
+  });
 });
 
 describe('two that change VMAs', () => {
-  simConcurrent(
-    'munmap each',
-    race({
-      setup: after('map 0 6 rw\n write 0 abcdef'),
-      threads: [does('unmap 1 2'), does('unmap 2 2'), does('unmap 4 1')],
-      check: leaves('w....w a....f'),
-    }),
-  );
-  simConcurrent(
-    'shrink and map',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd'),
-      threads: [does('remap 0 4 2 - = 0'), does('map 2 2 r'), reads(0, ['a'])],
-      check: leaves('ww|rr ab__', 'ww.. ab..'),
-    }),
-  );
-  simConcurrent(
-    'fork and munmap',
-    race({
-      setup: after('map 0 4 rw\n write 0 abcd\n protect 2 2 r'),
-      threads: [
-        (task: Task, { box }: Shared): Sim<void> => {
-          const child = dupMm(task, box.mm);
-          assert(child > 0, 'fork failed');
-          mmput(task, child as MmPtr);
-        },
-        does('unmap 1 2'),
-        writes(0, 'x'),
-      ],
-      check: leaves('w..r x..d'),
-    }),
-  );
+  raceTest('munmap each', {
+    setup: after('map 0 6 rw\n write 0 abcdef'),
+    threads: [does('unmap 1 2'), does('unmap 2 2'), does('unmap 4 1')],
+    check: leaves('w....w a....f'),
+  });
+  raceTest('shrink and map', {
+    setup: after('map 0 4 rw\n write 0 abcd'),
+    threads: [does('remap 0 4 2 - = 0'), does('map 2 2 r'), reads(0, ['a'])],
+    check: leaves('ww|rr ab__', 'ww.. ab..'),
+  });
+  raceTest('fork and munmap', {
+    setup: after('map 0 4 rw\n write 0 abcd\n protect 2 2 r'),
+    threads: [
+      does('unmap 1 2'),
+      writes(0, 'x'),
+      (task: Task, { box }: Shared): Sim<void> => {
+        const child = dupMm(task, box.mm);
+        assert(child > 0, 'fork failed');
+        mmput(task, child as MmPtr);
+      },
+    ],
+    check: leaves('w..r x..d'),
+  });
 });
 
 /** mmu_notifier_register(). */
@@ -280,11 +248,8 @@ function migrates(task: Task, { box }: Shared): Sim<void> {
 
 describe('mmTakeAllLocks', () => {
   const setup: (kernel: Kernel) => Sim<Shared> = after('map 0 2 rw\n map 4 2 r\n map 2 1 rw\n write 0 a\n write 2 c');
-  simConcurrent(
-    'between faults and migration',
-    race({ setup, threads: [takesAll, writes(1, 'x'), migrates], check: leaves() }),
-  );
-  simConcurrent('twice', race({ setup, threads: [takesAll, takesAll, does('protect 1 1 r')], check: leaves() }));
+  raceTest('between faults and migration', { setup, threads: [takesAll, writes(1, 'x'), migrates], check: leaves() });
+  raceTest('twice', { setup, threads: [takesAll, takesAll, does('protect 1 1 r')], check: leaves() });
 });
 
 describe('the temporary stack of exec', () => {
@@ -325,8 +290,8 @@ describe('the temporary stack of exec', () => {
     for (let i = 0; i < 6; i++) expect(userRead(task, page(0), 0)).toBe(0);
     endMigration({ ...box, task4: task }, pfn);
   };
-  simConcurrent('is left alone by migration', race({ setup, threads: [shifts, migratesStack], check: leaves() }));
-  simConcurrent('is left alone by one under way', race({ setup: migrating, threads: [shifts, ends], check: leaves() }));
+  raceTest('is left alone by migration', { setup, threads: [shifts, migratesStack], check: leaves() });
+  raceTest('is left alone by one under way', { setup: migrating, threads: [shifts, ends], check: leaves() });
   simExplore(
     'is lost to one under way that does not know it',
     {

@@ -5,11 +5,11 @@ import { CACHES } from '../../src/arena/header.ts';
 import { slabAllocatedCount } from '../../src/arena/slab.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { NO_TABLE, type MmPtr, type Pfn, type VmaPtr, type Vpn } from '../../src/layout/ids.ts';
-import { MM, readOnceMmTlbFlushPending } from '../../src/layout/mm.ts';
+import { MM, atomicSetMmCpumask, mmAsid, readOnceMmTlbFlushPending } from '../../src/layout/mm.ts';
 import { zeroPfn } from '../../src/layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PTE } from '../../src/layout/pageTable.ts';
-import { pteIsMigration, pteIsNone } from '../../src/layout/pte.ts';
-import { tlbSlot, tlbSlotAsid } from '../../src/layout/tlb.ts';
+import { makePte, pteIsMigration, pteIsNone } from '../../src/layout/pte.ts';
+import { setTlbSlot, tlbSlot, tlbSlotAsid } from '../../src/layout/tlb.ts';
 import { mmapReadLock, mmapReadUnlock } from '../../src/locks/mmapLock.ts';
 import { rcuReadLock, rcuReadUnlock, synchronizeRcu } from '../../src/locks/rcu.ts';
 import { tlbFinishMmu, tlbFlushMmuTlbonly, tlbGatherMmu } from '../../src/mm/mmuGather.ts';
@@ -22,8 +22,9 @@ import { SEGV_MAPERR, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { unmapVmaRange, zapPageRange } from '../../src/mm/zap.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Kernel } from '../support/kernel.ts';
-import { simConcurrent } from '../support/simConcurrent.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
 import {
   beginMigration,
   endMigration,
@@ -211,6 +212,18 @@ describe('tables', () => {
     expect(slabAllocatedCount(box.heap, CACHES.pageTable)).toBe(before);
   });
 
+  mmTest('that are empty are flushed too: a CPU may be walking them', (box: Sandbox): Sim<void> => {
+    const vma = mapPages(box, PAGE, 1);
+    userWrite(box.task, PAGE, 0, 1);
+    dontNeed(box, vma, PAGE, PAGE + 1);
+    // Any flush of that range waits for the CPU's walk; here it shows in the entry it removes.
+    const slot = tlbSlot(box.heap, 1, PAGE);
+    setTlbSlot(box.heap, slot, mmAsid(box.heap, box.mm), PAGE, makePte(zeroPfn(box.heap), 0), 0);
+    atomicSetMmCpumask(box.heap, box.mm, 1 << 1);
+    expect(unmapPages(box, PAGE, 1)).toBe(0);
+    expect(isCached(box, PAGE)).toBe(false);
+  });
+
   mmTest('stay while a neighbour needs them', (box: Sandbox): Sim<void> => {
     mapPages(box, PAGE, 1);
     mapPages(box, PAGE + 5, 1);
@@ -260,7 +273,7 @@ simConcurrent('a page that is unmapped under the hands of other CPUs is not free
   ],
 });
 
-simConcurrent('a CPU that walks the tables while they are unmapped never meets a freed one', {
+const walkers: Concurrent<Shared> = {
   ...mmKernel(LINUX_7_0, {}),
   setup: (kernel: Kernel): Sim<Shared> => {
     const box = openSandbox(kernel);
@@ -289,4 +302,6 @@ simConcurrent('a CPU that walks the tables while they are unmapped never meets a
       if (getUserPagesFast(task, PAGE, 2, true, pages) > 0) putUserPages(task, pages);
     },
   ],
-});
+};
+simConcurrent('a CPU that walks the tables while they are unmapped never meets a freed one', walkers);
+simPreempted('a CPU that walks the tables while they are unmapped never meets a freed one', walkers);

@@ -1,0 +1,17 @@
+/** docs/invariants.md lists what the checkers watch. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { QUIESCENT_CHECKS } from '../../src/check/quiescent.ts';
+
+const documented = readFileSync(join(import.meta.dirname, '../../docs/invariants.md'), 'utf8')
+  .split('\n')
+  .flatMap((line) => /^\| ([\d, ]+?) +\|/.exec(line)?.[1]?.split(', ') ?? [])
+  .map(Number);
+
+test.each(QUIESCENT_CHECKS.map(({ name, invariants }) => [name, invariants] as const))(
+  '%s is documented',
+  (_name, numbers) => {
+    for (const number of numbers) expect(documented).toContain(number);
+  },
+);
