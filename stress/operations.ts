@@ -8,8 +8,8 @@ export interface OperationDoc {
 }
 
 export const OPERATIONS = [
-  { name: 'read', weight: 24, what: 'read a word of user memory and compare it with the shadow model' },
-  { name: 'write', weight: 30, what: 'write a word of user memory' },
+  { name: 'read', weight: 20, what: 'read a word of user memory and compare it with the shadow model' },
+  { name: 'write', weight: 26, what: 'write a word of user memory' },
   { name: 'mmap', weight: 6, what: 'map anonymous private memory over a range' },
   { name: 'munmap', weight: 5, what: 'unmap a range' },
   { name: 'mprotect', weight: 7, what: 'change the protection of a range' },
@@ -19,10 +19,10 @@ export const OPERATIONS = [
   { name: 'migrate', weight: 6, what: 'migrate the pages of a range' },
   { name: 'pin', weight: 3, what: 'pin pages for writing, let a device write to them, compare' },
   { name: 'unpin', weight: 3, what: 'drop pins' },
-  { name: 'exec', weight: 2, what: 'start a process with a temporary stack that exec moves' },
+  { name: 'exec', weight: 3, what: 'start a process with a temporary stack that exec moves' },
   { name: 'compact', weight: 4, what: 'kernel thread: migrate movable pages of a range of frames' },
-  { name: 'reclaim', weight: 2, what: 'kernel thread: look for recently used pages of a range of frames' },
-  { name: 'take-all-locks', weight: 1, what: 'take every lock of an mm, as an MMU notifier does' },
+  { name: 'reclaim', weight: 3, what: 'kernel thread: look for recently used pages of a range of frames' },
+  { name: 'take-all-locks', weight: 3, what: 'take every lock of an mm, as an MMU notifier does' },
 ] as const satisfies readonly OperationDoc[];
 
 export type OperationName = (typeof OPERATIONS)[number]['name'];

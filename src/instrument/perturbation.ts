@@ -55,15 +55,15 @@ export class Perturbation {
   configure(seed: number, rate: number): void {
     this.prng = Prng.fromSeed(seed);
     this.rate = rate;
+    this.hot = NO_STORE;
+    this.pausesLeft = PAUSES_BETWEEN;
+    this.stores.length = 0;
+    this.known.clear();
     this.draw();
   }
 
-  /** The budget is used up: a delay, and a new budget. Or the hot store was passed. @param store its number, if it is one */
+  /** The budget is used up: a delay, and a new budget. @param store number of the point, if it is a store */
   pause(store = NO_STORE): void {
-    if (this.budget >= 0) {
-      this.linger();
-      return;
-    }
     if (store !== NO_STORE) this.remember(store);
     if (this.rate > 0) {
       this.delay();
@@ -84,7 +84,8 @@ export class Perturbation {
     this.hot = this.stores.length === 0 ? NO_STORE : this.stores[this.prng.below(this.stores.length)];
   }
 
-  private linger(): void {
+  /** The hot store was passed. */
+  linger(): void {
     this.pauses++;
     if (--this.lingersLeft <= 0) this.hot = NO_STORE;
     this.sleep(LINGER_MS);

@@ -6,7 +6,7 @@
  *              f(x)             Sim      ->  (yield* f(x))
  *              load(heap, at)   Access   ->  ((S.v = load(heap, at)), --S.budget < 0 ? (yield S.v) : S.v)
  *   perturbed  load(heap, at)   Access   ->  ((P.v = load(heap, at)), --P.budget < 0 && P.pause(), P.v)
- *              store(heap, at)  Access   ->  store(heap, at), (--P.budget < 0 || P.hot === 17) && P.pause(17)
+ *              store(heap, at)  Access   ->  store(heap, at), --P.budget < 0 ? P.pause(17) : P.hot === 17 && P.linger()
  *
  * The scheduler resumes a coroutine with the value it yielded, and nothing else runs between `S.v = ...` and the use of
  * S.v where the coroutine does not yield: so S may be shared by all of them. Values that are no numbers go through S.o.
@@ -84,7 +84,7 @@ function siteOf(plan: Plan, call: Node): number {
 function perturbed(value: AccessValue, alone: boolean, site: number): Wrap {
   const isStore = value === 'none';
   const pause = isStore
-    ? `(--__P.budget < 0 || __P.hot === ${site}) && __P.pause(${site})`
+    ? `--__P.budget < 0 ? __P.pause(${site}) : __P.hot === ${site} && __P.linger()`
     : '--__P.budget < 0 && __P.pause()';
   if (alone) return { before: '', after: `, ${pause}` };
   if (value === 'none') return { before: '(', after: `, void (${pause}))` };

@@ -11,7 +11,7 @@ import { MUTEX, RWSEM, SPIN } from '../../src/layout/lockWords.ts';
 import { PAGE } from '../../src/layout/page.ts';
 import { TASK, allTaskIds, taskAt } from '../../src/layout/task.ts';
 import type { TaskId } from '../../src/layout/ids.ts';
-import { describeHeldLocks } from './heldLocks.ts';
+import { describeHeldLocks } from '../../src/report/lockdepHeld.ts';
 import { OPERATIONS } from '../operations.ts';
 
 /** What one look at a CPU shows. */

@@ -65,6 +65,17 @@ describe('perturbation', () => {
     expect(all.filter((gap) => gap === 0).length / all.length).toBeCloseTo(1 / 8, 1);
   });
 
+  it('lingers at one store after the other, of those that were seen', () => {
+    const perturbation = new Perturbation();
+    perturbation.configure(1, 1);
+    const hot = new Set<number>();
+    for (let i = 0; i < 400; i++) {
+      perturbation.pause(100 + (i % 3));
+      for (hot.add(perturbation.hot); perturbation.hot !== 0;) perturbation.linger();
+    }
+    expect([...hot].sort()).toEqual([0, 100, 101, 102]);
+  });
+
   it('sleeps now and then for long enough that another thread gets the core', () => {
     const perturbation = new Perturbation();
     perturbation.configure(1, 1);

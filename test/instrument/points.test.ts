@@ -34,9 +34,9 @@ describe('the text of a point', () => {
     [
       'nothing, as a value',
       'return put(1, 2);',
-      'return (put(1, 2), void ((--__P.budget < 0 || __P.hot === SITE) && __P.pause(SITE)));',
+      'return (put(1, 2), void (--__P.budget < 0 ? __P.pause(SITE) : __P.hot === SITE && __P.linger()));',
     ],
-    ['a store', 'put(1, 2);', 'put(1, 2), (--__P.budget < 0 || __P.hot === SITE) && __P.pause(SITE);'],
+    ['a store', 'put(1, 2);', 'put(1, 2), --__P.budget < 0 ? __P.pause(SITE) : __P.hot === SITE && __P.linger();'],
     ['a statement', 'get(1);', 'get(1), --__P.budget < 0 && __P.pause();'],
     ['a Sim call', 'get(1); return main();', 'get(1), --__P.budget < 0 && __P.pause(); return main();'],
   ])('perturbed: %s', (_, body, expected) => {

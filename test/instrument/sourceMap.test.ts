@@ -33,7 +33,7 @@ function textAt(code: string, line: number, column: number, length: number): str
 
 function misplaced(source: string, { code, map }: Rewritten): string[] {
   const lookup = new SourceMap({ ...map, version: 3, file: 'case.ts', sourceRoot: '', sourcesContent: [source] });
-  const own = new Set(['__S', '__P', 'S', 'P', 'budget', 'v', 'o', 'pause', 'hot']);
+  const own = new Set(['__S', '__P', 'S', 'P', 'budget', 'v', 'o', 'pause', 'hot', 'linger']);
   return namesOf(code)
     .filter(({ name }) => !own.has(name))
     .filter(({ name, line, column }) => {

@@ -8,8 +8,9 @@ import { migrationEntryWait } from '../../src/mm/migrationEntryWait.ts';
 import { userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Kernel } from '../support/kernel.ts';
-import { simConcurrent } from '../support/simConcurrent.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
 import {
   beginMigration,
   endMigration,
@@ -54,8 +55,10 @@ interface Shared {
 
 /** The CPU's first access, its migration, and the access of another CPU. */
 for (const perVmaLock of [true, false]) {
-  simConcurrent(`accesses wait for a migration, ${perVmaLock ? 'with the VMA' : 'with mmapLock'} locked`, {
+  const name = `accesses wait for a migration, ${perVmaLock ? 'with the VMA' : 'with mmapLock'} locked`;
+  const program: Concurrent<Shared> = {
     ...mmKernel({ ...LINUX_7_0, fault: { perVmaLock } }, {}),
+    executions: 100,
     setup: (kernel: Kernel): Sim<Shared> => {
       const box = openSandbox(kernel);
       mapPages(box, PAGE, 2);
@@ -92,5 +95,7 @@ for (const perVmaLock of [true, false]) {
       }
       expectQuiet(box);
     },
-  });
+  };
+  simConcurrent(name, program);
+  simPreempted(name, program);
 }

@@ -14,7 +14,7 @@ import { simExplore, type Concurrent } from '../support/simConcurrent.ts';
 
 /** More than any thread of a test has steps: the strategy itself ends the exploration. */
 const MOST_EXECUTIONS = 50_000;
-const SAMPLES = 1500;
+const SAMPLES = 1000;
 
 /** Runs threads for given numbers of steps, one after the other, then all of them to their ends. */
 abstract class CutStrategy implements Strategy {

@@ -20,6 +20,7 @@ import {
 } from '../../src/layout/page.ts';
 import { LEVEL_PTE, entryAt, readOncePte } from '../../src/layout/pageTable.ts';
 import { PTE_NONE, ptePfn } from '../../src/layout/pte.ts';
+import { allTaskIds, taskAt, taskRcuNesting } from '../../src/layout/task.ts';
 import { folioLock, folioUnlock } from '../../src/locks/folioLock.ts';
 import { mmapWriteLock, mmapWriteUnlock } from '../../src/locks/mmapLock.ts';
 import { rcuBarrier } from '../../src/locks/rcu.ts';
@@ -96,6 +97,8 @@ export function openSandbox(kernel: Kernel): Sim<Sandbox> {
 
 /** Nothing is wrong with a machine on which nothing runs: for the ends of concurrent tests. */
 export function expectQuiet(box: Sandbox): Sim<void> {
+  for (const id of allTaskIds(box.heap)) expect(taskRcuNesting(box.heap, taskAt(box.heap, id))).toBe(0);
+  rcuBarrier(box.task);
   expect(checkQuiescent(box.heap).map(({ title }) => title)).toEqual([]);
 }
 
