@@ -15,5 +15,5 @@ export const vmaAdjustUnlocked: Bug = {
     'vm_pgoff yet. The second walk of migration computes a wrong address from the torn pair, finds no entry there, and ' +
     'unlocks the page. The entry stays: whoever touches the page later waits for a page that is not locked.',
   processes: 2,
-  mix: 'only,write=24,mmap=8,munmap=8,mprotect=24,migrate=16,compact=30,read=4,fork=1,exit=1',
+  mix: 'only,write=40,mmap=8,munmap=3,mprotect=6,compact=40,fork=1,exit=1',
 };

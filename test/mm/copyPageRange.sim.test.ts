@@ -28,7 +28,7 @@ import { PROT_READ } from '../../src/mm/syscallFlags.ts';
 import { userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Kernel } from '../support/kernel.ts';
-import { simConcurrent } from '../support/simConcurrent.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { contendedTask } from './contendedTask.ts';
 import { mmKernel } from './mmKernel.ts';
 import { simPreempted } from './preempted.ts';
@@ -53,6 +53,7 @@ import {
 const PAGE = 10 as Vpn;
 /** Twelve pages: three times as many as fork copies before it looks who waits for the locks. */
 const MANY = 12;
+const FEW = 3;
 
 function anonPages({ heap }: Sandbox, mm: MmPtr): number {
   return Atomics.load(heap, mm + MM.anonPages);
@@ -256,23 +257,23 @@ interface Shared {
   readonly box: Sandbox;
 }
 
-function manyPages(kernel: Kernel): Sim<Shared> {
+function fewPages(kernel: Kernel): Sim<Shared> {
   const box = openSandbox(kernel);
-  mapPages(box, PAGE, MANY);
-  for (let i = 0; i < MANY; i++) userWrite(box.task, (PAGE + i) as Vpn, 0, i);
+  mapPages(box, PAGE, FEW);
+  for (let i = 0; i < FEW; i++) userWrite(box.task, (PAGE + i) as Vpn, 0, i);
   return { box };
 }
 
-simConcurrent('fork, faults and migrations at once: the child gets one state of each page', {
+const mixed: Concurrent<Shared> = {
   ...mmKernel(LINUX_7_0, {}),
-  executions: 150,
-  setup: manyPages,
+  executions: 50,
+  setup: fewPages,
   threads: [
     (task: Task, { box }: Shared): Sim<void> => {
       task.mm = box.mm;
       const child = dupMm(task, box.mm);
       expect(child).toBeGreaterThan(0);
-      for (let i = 0; i < MANY; i += 5) {
+      for (let i = 0; i < FEW; i += 2) {
         const seen = readIn(task, child as MmPtr, PAGE + i);
         expect([i, 100 + i]).toContain(seen);
         expect(writeIn(task, child as MmPtr, PAGE + i, 200 + i)).toBe(0);
@@ -281,20 +282,22 @@ simConcurrent('fork, faults and migrations at once: the child gets one state of 
     },
     (task: Task, { box }: Shared): Sim<void> => {
       task.mm = box.mm;
-      for (let i = 0; i < MANY; i += 5) expect(userWrite(task, (PAGE + i) as Vpn, 0, 100 + i)).toBe(0);
+      for (let i = 0; i < FEW; i += 2) expect(userWrite(task, (PAGE + i) as Vpn, 0, 100 + i)).toBe(0);
     },
     (task: Task, { box }: Shared): Sim<void> => {
-      migrateRange(task, box.mm, PAGE, MANY, 'sync');
+      migrateRange(task, box.mm, PAGE, FEW, 'sync');
     },
   ],
   check: ({ task }: Kernel, { box }: Shared): Sim<void> => {
-    for (let i = 0; i < MANY; i++) {
-      expect(readIn(task, box.mm, PAGE + i)).toBe(i % 5 === 0 ? 100 + i : i);
+    for (let i = 0; i < FEW; i++) {
+      expect(readIn(task, box.mm, PAGE + i)).toBe(i % 2 === 0 ? 100 + i : i);
       expect(pageState(box, pfnAtVpn(box, PAGE + i))).toMatch(/^1\/1/);
     }
     expectQuiet(box);
   },
-});
+};
+simConcurrent('fork, faults and migrations at once: the child gets one state of each page', mixed);
+simPreempted('fork, faults and migrations: the child gets one state of each page', mixed);
 
 /** Pages pinned in the set-up. */
 const pinnedPages: Pfn[] = [];

@@ -19,9 +19,10 @@ import { findTable } from '../../src/mm/pageTable.ts';
 import { FAULT_OOM, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { vmaLookup } from '../../src/mm/vmaTree.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
-import { simConcurrent } from '../support/simConcurrent.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
 import {
   expectQuiet,
   failingTask,
@@ -194,7 +195,7 @@ function setUpShared(kernel: Kernel): Sim<Shared> {
   return { box, child: sharedPage(box) };
 }
 
-simConcurrent('two threads of one process write the same shared page: one copy, no write lost', {
+const sharedWriters: Concurrent<Shared> = {
   ...mmKernel(LINUX_7_0, {}),
   setup: setUpShared,
   threads: [
@@ -222,4 +223,6 @@ simConcurrent('two threads of one process write the same shared page: one copy, 
     expect(slabAllocatedCount(box.heap, CACHES.frame)).toBe(3);
     expectQuiet(box);
   },
-});
+};
+simConcurrent('two threads of one process write the same shared page: one copy, no write lost', sharedWriters);
+simPreempted('threads of two processes write the same shared page', sharedWriters);

@@ -21,8 +21,9 @@ import { zapPageRange } from '../../src/mm/zap.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 import type { Kernel } from '../support/kernel.ts';
-import { simConcurrent } from '../support/simConcurrent.ts';
+import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
+import { simPreempted } from './preempted.ts';
 import {
   beginMigration,
   endMigration,
@@ -300,9 +301,10 @@ for (const { what, from, pages, to } of [
   { what: 'entries', from: FROM, pages: 2, to: TO },
   { what: 'a table', from: PER_TABLE, pages: PER_TABLE, to: 3 * PER_TABLE },
 ]) {
-  simConcurrent(`${what} move there and back while their pages migrate and are used`, {
+  const name = `${what} move there and back while their pages migrate and are used`;
+  const program: Concurrent<Shared> = {
     ...mmKernel(LINUX_7_0, {}),
-    executions: 200,
+    executions: 50,
     setup: (kernel: Kernel): Sim<Shared> => {
       const box = openSandbox(kernel);
       fill(box, from, pages, [0, 1]);
@@ -334,5 +336,7 @@ for (const { what, from, pages, to } of [
       }
       expectQuiet(box);
     },
-  });
+  };
+  simConcurrent(name, program);
+  simPreempted(name, program);
 }
