@@ -25,18 +25,16 @@ import { FAULT_FLAG_VMA_LOCK, FAULT_FLAG_WRITE, VM_FAULT_OOM, VM_FAULT_RETRY, VM
 import { allocZeroedFolio } from './pageAlloc.ts';
 import { pteMakeDirtyWritable, vmPageProt } from './pageProt.ts';
 import { folioPut } from './pageRef.ts';
-import { pteAlloc } from './pageTable.ts';
 import { setPteAt } from './pteAccess.ts';
 import { pteOffsetMapLock, pteUnmapUnlock } from './pteLock.ts';
 import { folioAddNewAnonRmap } from './rmap.ts';
 
 /**
- * do_anonymous_page(): the entry of `vpn` was none when it was looked at.
+ * do_anonymous_page(): the entry of `vpn` was none when it was looked at; its table exists.
  * @locked mmapLock or the VMA (FAULT_FLAG_VMA_LOCK)
  * @returns 0 or VM_FAULT_*; after VM_FAULT_RETRY the VMA is not locked any more
  */
 export function doAnonymousPage(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<number> {
-  if (pteAlloc(task, mm, vpn) === NO_TABLE) return VM_FAULT_OOM;
   if ((flags & FAULT_FLAG_WRITE) === 0) return mapZeroPage(task, mm, vma, vpn);
   const prepared = vmfAnonPrepare(task, mm, vma, flags);
   if (prepared !== 0) return prepared;

@@ -62,7 +62,7 @@ import { folioGet, folioPut } from './pageRef.ts';
 import { nextBoundary, nextPteTable, pteAlloc } from './pageTable.ts';
 import { ptepSetWrprotect, setPteAt } from './pteAccess.ts';
 import { pteOffsetMap, pteUnmap } from './pteLock.ts';
-import { folioAddNewAnonRmap, folioTryDupAnonRmap } from './rmap.ts';
+import { folioAddNewAnonRmap, folioTryDupAnonRmap, mmHasPinned } from './rmap.ts';
 
 /** Look whether somebody waits for the locks after this much work; an empty entry counts 1, a copied one more. */
 const LOCK_BREAK_PROGRESS = 32;
@@ -77,6 +77,8 @@ interface RangeCopy {
   /** Flags of the child's VMA. */
   readonly flags: number;
   readonly zero: Pfn;
+  /** The parent ever pinned anything. */
+  hasPinned: boolean;
   prealloc: Pfn;
   /** Entries of the child that count as MM_ANONPAGES, not yet added to its counter. */
   anonPages: number;
@@ -98,12 +100,14 @@ export function copyPageRange(task: Task, childVma: VmaPtr, parentVma: VmaPtr): 
     parentVma,
     flags: vmaFlags(heap, childVma),
     zero: zeroPfn(heap),
+    hasPinned: false,
     prealloc: NO_PFN,
     anonPages: 0,
   };
   vmaAssertWriteLocked(task, parentVma);
   const seq = mmWriteProtectSeq(copy.parentMm);
   writeSeqcountBegin(task, seq);
+  copy.hasPinned = mmHasPinned(task, copy.parentMm);
   const result = copyTables(task, copy, vmaStart(heap, parentVma), vmaEnd(heap, parentVma));
   writeSeqcountEnd(task, seq);
   return result;
@@ -197,7 +201,7 @@ function copyEntry(
   const pfn = ptePfn(entry);
   if (pfn !== copy.zero) {
     folioGet(task, pfn);
-    if (folioTryDupAnonRmap(task, pfn, copy.parentVma) !== 0) {
+    if (folioTryDupAnonRmap(task, pfn, copy.parentVma, copy.hasPinned) !== 0) {
       // The parent's entry stays writable and the page exclusive: the pin belongs to the parent.
       folioPut(task, pfn);
       return copyPresentPage(task, copy, vpn, target, pfn);

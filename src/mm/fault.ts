@@ -48,6 +48,7 @@ import {
 } from './faultFlags.ts';
 import { migrationEntryWait } from './migrationEntryWait.ts';
 import { vmaIsAccessible } from './pageProt.ts';
+import { pteAlloc } from './pageTable.ts';
 import { setPteAt } from './pteAccess.ts';
 import { pteOffsetMap, pteUnmap, pteUnmapUnlock } from './pteLock.ts';
 import { lockVmaUnderRcu } from './vma.ts';
@@ -112,7 +113,10 @@ function userFaultResult(fault: number): number {
 export function handleMmFault(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<number> {
   const { heap } = task;
   const table = pteOffsetMap(task, mm, vpn);
-  if (table === NO_TABLE) return doAnonymousPage(task, mm, vma, vpn, flags);
+  if (table === NO_TABLE) {
+    if (pteAlloc(task, mm, vpn) === NO_TABLE) return VM_FAULT_OOM;
+    return doAnonymousPage(task, mm, vma, vpn, flags);
+  }
   const pte = entryAt(table, vpn, LEVEL_PTE);
   const orig = readOncePte(heap, pte);
   if (!pteIsPresent(orig)) {

@@ -17,7 +17,7 @@ import { assert } from '../base/assert.ts';
 import { EBUSY } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_ANON_VMA, type Pfn, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { NO_ANON_VMA, type MmPtr, type Pfn, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { MMF_HAS_PINNED, readOnceMmFlags } from '../layout/mm.ts';
 import {
   GUP_PIN_COUNTING_BIAS,
@@ -37,7 +37,7 @@ import {
   writeOncePageMapping,
   zeroPfn,
 } from '../layout/page.ts';
-import { vmaAnonVma, vmaMm } from '../layout/vma.ts';
+import { vmaAnonVma } from '../layout/vma.ts';
 import { linearPageIndex } from './vmaAddress.ts';
 
 /**
@@ -77,13 +77,14 @@ export function folioAddAnonRmapPte(task: Task, pfn: Pfn, vma: VmaPtr, exclusive
 /**
  * folio_try_dup_anon_rmap_pte(): fork shares the page with a child; it is nobody's own any more.
  *
+ * @param hasPinned whether the mm ever pinned anything (mmHasPinned): only then a pin is asked about
  * @locked ptl; write_protect_seq of the parent odd, so that GUP-fast cannot pin meanwhile
  * @returns 0, or -EBUSY if the page is exclusive and may be pinned: the child must get a copy
  */
-export function folioTryDupAnonRmap(task: Task, pfn: Pfn, srcVma: VmaPtr): Sim<number> {
+export function folioTryDupAnonRmap(task: Task, pfn: Pfn, srcVma: VmaPtr, hasPinned: boolean): Sim<number> {
   const { heap } = task;
   assert(pfn !== zeroPfn(heap), 'rmap: the zero page has none');
-  if (task.rules.fork.pinnedPage === 'copyForChild' && folioNeedsCowForDma(task, pfn, srcVma)) {
+  if (hasPinned && task.rules.fork.pinnedPage === 'copyForChild' && folioMaybeDmaPinned(task, pfn)) {
     if ((readOncePageFlags(heap, pfn) & PG_anonExclusive) !== 0) return -EBUSY;
   }
   atomicClearPageFlags(heap, pfn, PG_anonExclusive);
@@ -137,9 +138,12 @@ function folioMaybeDmaPinned(task: Task, pfn: Pfn): Sim<boolean> {
   return readOncePageRefcount(task.heap, pfn) >= GUP_PIN_COUNTING_BIAS;
 }
 
-/** folio_needs_cow_for_dma(): a pin is only asked about in an mm that ever pinned anything. */
-function folioNeedsCowForDma(task: Task, pfn: Pfn, vma: VmaPtr): Sim<boolean> {
-  const { heap } = task;
-  const everPinned = (readOnceMmFlags(heap, vmaMm(heap, vma)) & MMF_HAS_PINNED) !== 0;
-  return everPinned && folioMaybeDmaPinned(task, pfn);
+/**
+ * The first half of folio_needs_cow_for_dma(). Once per copy is enough: GUP sets the flag before it pins, and who pins after
+ * write_protect_seq became odd undoes it.
+ *
+ * @locked write_protect_seq of the mm odd
+ */
+export function mmHasPinned(task: Task, mm: MmPtr): Sim<boolean> {
+  return (readOnceMmFlags(task.heap, mm) & MMF_HAS_PINNED) !== 0;
 }
