@@ -13,7 +13,7 @@ async function measure(name: string, timeMs: number): Promise<CaseFigure> {
   const bench = new Bench({ time: timeMs, warmupTime: timeMs / 4 });
   const batch = addCase(bench, name);
   await bench.run();
-  const { result } = bench.tasks[0]!;
+  const { result } = bench.tasks[0];
   if (result.state !== 'completed') throw new Error(`the case '${name}' did not complete: ${result.state}`);
   const { min, p50, samplesCount } = result.latency;
   return {

@@ -70,7 +70,7 @@ async function phase(pool: Piscina, kind: Kind, threads: number, durationMs: num
       gate,
       threads,
       id,
-      mm: mms[id]!,
+      mm: mms[id],
       durationMs,
     };
     return pool.run(data) as Promise<number>;

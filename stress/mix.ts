@@ -44,7 +44,7 @@ export function formatMix(mix: Mix): string {
 export function drawOperation(mix: Mix, total: number, prng: Prng): number {
   let left = prng.below(total);
   for (let code = 0; code < mix.length; code++) {
-    left -= mix[code]!;
+    left -= mix[code];
     if (left < 0) return code;
   }
   return 0;

@@ -5,32 +5,29 @@
 import { stableHash } from './stableHash.ts';
 
 /** The kinds of bug the laboratory tells apart. */
-const FINDING_KINDS = [
-  'lock-order',
-  'lock-recursion',
-  'lock-balance',
-  'sleep-in-atomic',
-  'deadlock',
-  'hung',
-  'livelock',
-  'dangling-migration-entry',
-  'rmap-miss',
-  'use-after-free',
-  'count-mismatch',
-  'stale-tlb',
-  'cow-isolation',
-  'lost-write',
-  'exclusive',
-  'data-race',
-  'page-table',
-  'vma-tree',
-  'leak',
-  'lock-held',
-  'assertion',
-  'crash',
-] as const;
-
-export type FindingKind = (typeof FINDING_KINDS)[number];
+export type FindingKind =
+  | 'lock-order'
+  | 'lock-recursion'
+  | 'lock-balance'
+  | 'sleep-in-atomic'
+  | 'deadlock'
+  | 'hung'
+  | 'livelock'
+  | 'dangling-migration-entry'
+  | 'rmap-miss'
+  | 'use-after-free'
+  | 'count-mismatch'
+  | 'stale-tlb'
+  | 'cow-isolation'
+  | 'lost-write'
+  | 'exclusive'
+  | 'data-race'
+  | 'page-table'
+  | 'vma-tree'
+  | 'leak'
+  | 'lock-held'
+  | 'assertion'
+  | 'crash';
 
 /** What a detector hands over. The harness adds who asked for the run and how to repeat it. */
 export interface Violation {

@@ -48,7 +48,7 @@ export function checkLocksFree(heap: Heap): Violation[] {
     if (locked) held('a folio lock');
     if (locked)
       violations[violations.length - 1] = {
-        ...violations[violations.length - 1]!,
+        ...violations[violations.length - 1],
         evidence: [describePage(heap, pfn as Pfn)],
       };
   }

@@ -30,7 +30,7 @@ import {
   shadowValue,
   type PageState,
 } from '../shadow.ts';
-import { forgetPins } from './pins.ts';
+import { forgetPins, movePins } from './pins.ts';
 import { writeOwnWord, readOwn } from './memory.ts';
 
 const MAP_ANYWHERE = MAP_PRIVATE | MAP_ANONYMOUS;
@@ -165,16 +165,17 @@ function moveRange(
   keepSource: boolean,
 ): Sim<number> {
   const { table, task } = cpu;
-  forgetPins(cpu, slot, from, pages);
   forgetPins(cpu, slot, to, pages);
   const flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keepSource ? MREMAP_DONTUNMAP : 0);
   const bytes = pages * PAGE_SIZE;
   const result = sysMremap(task, address(from), bytes, bytes, flags, address(to));
   if (result < 0) {
+    forgetPins(cpu, slot, from, pages);
     setShadowStates(table, slot, from, pages, UNKNOWN);
     setShadowStates(table, slot, to, pages, UNKNOWN);
     return result;
   }
+  movePins(cpu, slot, from, pages, (page) => page - from + to);
   // When the source cannot be unmapped for lack of memory it stays, empty, and mremap succeeds all the same.
   const left = task.failAlloc > 0 ? UNKNOWN : UNMAPPED;
   for (let i = 0; i < pages; i++) {

@@ -15,7 +15,7 @@ const MAX_PINS = 8;
 /** Pins an own page for writing, fast or slow; a device then writes to some pinned page. */
 export function opPin(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task } = cpu;
-  deviceWrite(cpu);
+  deviceWrite(cpu, slot);
   if (cpu.pins.length >= MAX_PINS) return 0;
   const { start } = drawOwnRange(task.cpu, cpu.cpus, task.prng);
   cpu.lastPage = start;
@@ -25,7 +25,7 @@ export function opPin(cpu: CpuContext, slot: Slot): Sim<number> {
     ? pinUserPagesFast(task, start as Vpn, 1, true, pages)
     : pinUserPages(task, processMm(cpu.table, slot), start as Vpn, 1, true, pages);
   if (pinned < 1) return pinned;
-  cpu.pins.push({ slot, number: processNumber(cpu.table, slot), page: start, pfn: pages[0]! });
+  cpu.pins.push({ slot, number: processNumber(cpu.table, slot), page: start, pfn: pages[0] });
   return 0;
 }
 
@@ -45,23 +45,37 @@ export function dropPins(cpu: CpuContext, count: number): Sim<number> {
 }
 
 /**
- * DMA: stores into the pinned frame, past every page table. While the mapping is unchanged the owner must read it, whatever
- * forks and migrations happened since: a pinned page is never shared and never moved.
+ * DMA: stores into a pinned frame of the process, past every page table. While the mapping is unchanged the owner must read
+ * it, whatever forks and migrations happened since: a pinned page is never shared and never moved. Only pages whose place
+ * is known are written: the others may still be mapped somewhere, and what is read there would be no news.
+ *
+ * The caller holds the process of `slot`, so its shadow model is not about to become another's.
  */
-function deviceWrite(cpu: CpuContext): Sim<void> {
+function deviceWrite(cpu: CpuContext, slot: Slot): Sim<void> {
   const { task, table } = cpu;
-  if (cpu.pins.length === 0) return;
-  const pin = cpu.pins[task.prng.below(cpu.pins.length)]!;
-  const value = makeValue(table, pin.slot, ++cpu.counter);
-  const current = pin.page >= 0 && processNumber(table, pin.slot) === pin.number;
-  setPageContent(task.heap, pin.pfn, task.cpu, value);
-  if (!current) return;
-  setShadow(table, pin.slot, pin.page, shadowState(table, pin.slot, pin.page), value);
+  const number = processNumber(table, slot);
+  const known = cpu.pins.filter((pin) => pin.slot === slot && pin.number === number && pin.page >= 0);
+  if (known.length === 0) return;
+  const { page, pfn } = known[task.prng.below(known.length)];
+  const value = makeValue(table, slot, ++cpu.counter);
+  setPageContent(task.heap, pfn, task.cpu, value);
+  setShadow(table, slot, page, shadowState(table, slot, page), value);
 }
 
-/** The owner is about to change a range: pins in it no longer tell what the owner reads. */
+/** The owner is about to change a range: where the pages pinned in it will be is not known any more. */
 export function forgetPins(cpu: CpuContext, slot: Slot, start: number, pages: number): void {
+  movePins(cpu, slot, start, pages, () => -1);
+}
+
+/** The owner moved a range: the pages pinned in it are at their new places. */
+export function movePins(
+  cpu: CpuContext,
+  slot: Slot,
+  start: number,
+  pages: number,
+  newPage: (page: number) => number,
+): void {
   for (const pin of cpu.pins) {
-    if (pin.slot === slot && pin.page >= start && pin.page < start + pages) pin.page = -1;
+    if (pin.slot === slot && pin.page >= start && pin.page < start + pages) pin.page = newPage(pin.page);
   }
 }

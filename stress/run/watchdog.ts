@@ -54,7 +54,7 @@ export class Watchdog {
   }
 
   private isStuck({ id, op, progress }: CpuView, nowMs: number): boolean {
-    const last = this.last[id - 1]!;
+    const last = this.last[id - 1];
     if (op === 0 || progress !== last.progress) {
       last.progress = progress;
       last.since = nowMs;
@@ -85,7 +85,7 @@ function judgeStuck(heap: Heap, views: readonly CpuView[], stuck: readonly CpuVi
       evidence,
     };
   }
-  const first = stuck[0]!;
+  const first = stuck[0];
   return {
     kind: 'hung',
     title: `task on CPU ${first.id - 1} blocked in ${opName(first.op)} on ${className(first.blockedClass)}, and nobody who holds it waits in turn`,

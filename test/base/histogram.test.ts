@@ -25,7 +25,7 @@ test('quantiles are within a bucket of the exact ones (any values below 30 s)', 
   const values = fc.array(fc.integer({ min: 0, max: 30_000_000_000 }), { minLength: 1, maxLength: 200 });
   fc.assert(
     fc.property(values, fc.constantFrom(0.01, 0.5, 0.99, 1), (list, q) => {
-      const exact = [...list].sort((a, b) => a - b)[Math.max(0, Math.ceil(q * list.length) - 1)]!;
+      const exact = [...list].sort((a, b) => a - b)[Math.max(0, Math.ceil(q * list.length) - 1)];
       const seen = histogramQuantile(filled(list), 0, q);
       return Math.abs(seen - exact) <= Math.max(1, exact * ERROR);
     }),

@@ -224,7 +224,7 @@ export const CORRUPTIONS: readonly Corruption[] = [
   },
   {
     what: 'a task is still inside RCU',
-    corrupt: (w) => (w.heap[taskAt(w.heap, allTaskIds(w.heap)[0]!) + TASK.rcuNesting] = 1),
+    corrupt: (w) => (w.heap[taskAt(w.heap, allTaskIds(w.heap)[0]) + TASK.rcuNesting] = 1),
     kind: 'lock-balance',
     signatures: ['an RCU read side left held'],
   },

@@ -6,7 +6,7 @@ import { pinsOf } from '../../src/check/ledger.ts';
 import { createChecker, type CheckCounts } from '../../src/check/watch.ts';
 import type { CheckHook } from '../../src/cpu/hooks.ts';
 import { createTask, type Task } from '../../src/cpu/task.ts';
-import type { Pfn, PtePtr, PteVal, VmaPtr } from '../../src/layout/ids.ts';
+import type { Pfn, PtePtr, PteVal } from '../../src/layout/ids.ts';
 import { MM } from '../../src/layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_locked, pageAt } from '../../src/layout/page.ts';
 import { PTE_NONE, PTE_TYPE_MIGRATION_WRITE, PTE_WRITE, makeNonPresentPte, makePte } from '../../src/layout/pte.ts';
@@ -58,7 +58,7 @@ describe('migration', () => {
   test('an entry whose source is not locked dangles', () => {
     checker.migrationEntrySeen(task, world.mm, world.vpn, migrationEntry());
     expect(seen.map(({ kind }) => kind)).toEqual(['dangling-migration-entry']);
-    expect(seen[0]!.title).toContain('page 9 of process 1');
+    expect(seen[0].title).toContain('page 9 of process 1');
   });
 
   test('unlock of the source: no entry anywhere', () => {
@@ -70,7 +70,7 @@ describe('migration', () => {
     world.heap[world.pte] = migrationEntry();
     checker.migrationSourceUnlock(task, world.pfn);
     expect(seen.map(({ kind }) => kind)).toEqual(['dangling-migration-entry']);
-    expect(seen[0]!.title).toContain('page 9 of process 1');
+    expect(seen[0].title).toContain('page 9 of process 1');
   });
 
   test('entries of other sources do not matter', () => {
@@ -83,7 +83,7 @@ describe('migration', () => {
     cache(2, makePte(world.pfn, PTE_WRITE));
     checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
     expect(signatures()).toEqual(['stale TLB entry: its contents are copied by migration']);
-    expect(seen[0]!.title).toContain('CPU 2');
+    expect(seen[0].title).toContain('CPU 2');
   });
 });
 
@@ -118,7 +118,7 @@ describe('entries and counts', () => {
   ])('%s', (_what, mapcount, refcount, signature) => {
     world.heap[pageAt(world.heap, world.pfn) + PAGE.mapcount] = mapcount;
     world.heap[pageAt(world.heap, world.pfn) + PAGE.refcount] = refcount;
-    checker.rmapChanged(task, world.pfn, world.vma as VmaPtr, 1);
+    checker.rmapChanged(task, world.pfn, world.vma, 1);
     expect(signatures()).toEqual([signature]);
   });
 });
