@@ -4,7 +4,7 @@ import tseslint from 'typescript-eslint';
 
 /** Style is prettier's, sizes and layers are test/tidy's: here is only what can be wrong. */
 export default defineConfig(
-  globalIgnores(['dist/', 'coverage/', '.mmstorm/', 'test/fixtures/', 'test/compile/']),
+  globalIgnores(['dist/', '.dist-*/', 'coverage/', '.mmstorm/', 'test/fixtures/', 'test/compile/']),
   js.configs.recommended,
   tseslint.configs.recommendedTypeChecked,
   {

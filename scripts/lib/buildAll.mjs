@@ -22,7 +22,8 @@ export async function buildAll({ force = false } = {}) {
   // The bundler is loaded only now: an up-to-date build must cost milliseconds.
   const [{ bundle }, { loadInstrument }] = await Promise.all([import('./bundle.mjs'), import('./instrument.mjs')]);
   const instrument = await loadInstrument(ROOT);
-  const outDir = mkdtempSync(join(ROOT, 'node_modules', '.dist-'));
+  // Beside `dist`, or the paths in the source maps would be wrong after the swap.
+  const outDir = mkdtempSync(join(ROOT, '.dist-'));
   try {
     await Promise.all(
       bundles.map(({ flavour, inputs, outDir: folder }) =>

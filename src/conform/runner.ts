@@ -8,7 +8,7 @@ import { MachineAborted } from '../cpu/machineAborted.ts';
 import type { Rules } from '../rules/rules.ts';
 import { brokenDivergence, divergenceOf, type Divergence } from './divergence.ts';
 import { machineFor, resetMachine, type ConformMachines } from './machine.ts';
-import { runAlone } from './runAlone.ts';
+import { runAlone } from '../instrument/runAlone.ts';
 import { createProgress, runCase, type StepOutcome } from './runCase.ts';
 import type { TraceCase } from './traceFormat.ts';
 

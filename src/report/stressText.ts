@@ -1,8 +1,8 @@
 /** The final report of a stress run: findings last, because the eye ends there. */
 
-import Table from 'cli-table3';
 import type { Finding } from '../base/finding.ts';
 import type { StressDocument } from './stressDocument.ts';
+import { renderTable } from './table.ts';
 
 /** Colours of a stream; every function may be the identity. */
 export interface ReportColors {
@@ -16,8 +16,8 @@ export interface ReportColors {
 export function formatStress(document: StressDocument, colors: ReportColors): string {
   const parts = [
     heading(document, colors),
-    operationsTable(document),
-    locksTable(document),
+    operationsTable(document, colors),
+    locksTable(document, colors),
     checksLine(document),
     ...document.findings.map((finding, i) => formatFinding(finding, i + 1, colors)),
     verdict(document, colors),
@@ -32,7 +32,7 @@ function heading(document: StressDocument, colors: ReportColors): string {
   return colors.bold(`stress: ${what}, seed ${seed}, ${workers} CPUs, ${(elapsedMs / 1000).toFixed(1)} s${partial}`);
 }
 
-function operationsTable(document: StressDocument): string {
+function operationsTable(document: StressDocument, colors: ReportColors): string {
   const rows = Object.entries(document.ops).map(([name, op]) => [
     name,
     op.count.toLocaleString('en'),
@@ -43,11 +43,12 @@ function operationsTable(document: StressDocument): string {
   ]);
   const total = document.totalOps.toLocaleString('en');
   const rate = Math.round(document.opsPerSecond).toLocaleString('en');
-  const table = plainTable(['operation', 'count', 'failed', 'p50', 'p99', 'max'], rows, [1, 3, 4, 5]);
-  return `${table}\n${total} operations, ${rate} per second`;
+  const head = ['operation', 'count', 'failed', 'p50', 'p99', 'max'];
+  const table = renderTable(head, rows, colors, { right: [1, 3, 4, 5] });
+  return `${table}${total} operations, ${rate} per second`;
 }
 
-function locksTable(document: StressDocument): string {
+function locksTable(document: StressDocument, colors: ReportColors): string {
   const rows = document.locks.map((lock) => [
     lock.class,
     lock.acquisitions.toLocaleString('en'),
@@ -57,7 +58,9 @@ function locksTable(document: StressDocument): string {
   ]);
   return rows.length === 0
     ? ''
-    : plainTable(['lock class', 'acquired', 'contended', 'wait p99', 'hold p99'], rows, [1, 2, 3, 4]);
+    : renderTable(['lock class', 'acquired', 'contended', 'wait p99', 'hold p99'], rows, colors, {
+        right: [1, 2, 3, 4],
+      }).trimEnd();
 }
 
 function checksLine(document: StressDocument): string {
@@ -97,27 +100,4 @@ function formatNs(ns: number): string {
   if (ns < 1e6) return `${(ns / 1e3).toPrecision(3)} us`;
   if (ns < 1e9) return `${(ns / 1e6).toPrecision(3)} ms`;
   return `${(ns / 1e9).toPrecision(3)} s`;
-}
-
-/** A borderless table; columns in `right` are right-aligned. */
-function plainTable(head: readonly string[], rows: readonly (readonly string[])[], right: readonly number[]): string {
-  const none = { top: '', 'top-mid': '', 'top-left': '', 'top-right': '', mid: '', 'left-mid': '', 'mid-mid': '' };
-  const table = new Table({
-    head: [...head],
-    colAligns: head.map((_, i) => (right.includes(i) ? 'right' : 'left')),
-    chars: {
-      ...none,
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-      left: '',
-      right: '',
-      'right-mid': '',
-      middle: '  ',
-    },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  table.push(...rows.map((row) => [...row]));
-  return table.toString();
 }

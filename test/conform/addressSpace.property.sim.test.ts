@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Sim } from '../../src/base/sim.ts';
 import { countObjects, createConformMachine, resetMachine } from '../../src/conform/machine.ts';
-import { runAlone } from '../../src/conform/runAlone.ts';
+import { runAlone } from '../../src/instrument/runAlone.ts';
 import { SMALL_MACHINE, type MachineSize } from '../../src/cpu/machine.ts';
 import { kernelPreset } from '../../src/rules/resolve.ts';
 import { arbitraryCommand, type Command } from './addressSpaceCommand.ts';

@@ -14,7 +14,7 @@ import { colorOption, jsonOption, outputOption, type ColorMode } from '../option
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
 import { countBetween } from '../parse.ts';
 import { createProgressLine } from '../progressLine.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 interface Options {
   time: number;
@@ -108,7 +108,9 @@ function humanText({ cases, scaling, node }: BenchDocument, colors: Colors): str
   ]);
   const floors = cases.map(({ floorNs }) => floorNs);
   const floor = `raw pair (compareExchange + store): ${Math.min(...floors).toFixed(1)} ns, node ${node}\n`;
-  const table = renderTable(['case', 'unit', 'min ns', 'median ns', 'ratio of minima', 'samples'], rows, colors);
+  const table = renderTable(['case', 'unit', 'min ns', 'median ns', 'ratio of minima', 'samples'], rows, colors, {
+    right: [2, 3, 5],
+  });
   return `${table}\n${floor}${scaling.length === 0 ? '' : `\n${scalingText(scaling, colors)}`}`;
 }
 
@@ -122,5 +124,5 @@ function scalingText(scaling: readonly ScalingFigure[], colors: Colors): string 
     againstRaw.toFixed(2),
   ]);
   const head = [`rounds of ${PAGES_PER_ROUND} pages`, '1 thread/s', '2 threads/s', 'factor', 'against raw'];
-  return renderTable(head, rows, colors);
+  return renderTable(head, rows, colors, { right: [1, 2, 3, 4] });
 }

@@ -5,7 +5,7 @@ import type { CliCommand } from '../command.ts';
 import { ExitCode } from '../exitCode.ts';
 import { colorOption, jsonOption, outputOption, type ColorMode } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 interface Options {
   json?: true;
@@ -33,7 +33,7 @@ function run({ json, output, color }: Options, ids: readonly string[]): ExitCode
 function overview(bugs: readonly Bug[], colors: Colors): string {
   const rows = bugs.map(({ id, expected, title }) => [id, expected.join(', '), title]);
   const hint = 'mmstorm bugs <id> tells one in full; mmstorm stress --bug <id> looks for it.\n';
-  return `${renderTable(['bug', 'found as', 'what'], rows, colors, process.stdout.columns)}\n${hint}`;
+  return `${renderTable(['bug', 'found as', 'what'], rows, colors, { columns: process.stdout.columns })}\n${hint}`;
 }
 
 function fullText({ id, title, reference, certainty, rules, expected, why, badRun }: Bug, colors: Colors): string {
@@ -44,5 +44,5 @@ function fullText({ id, title, reference, certainty, rules, expected, why, badRu
     ['  why', why],
     ['  bad run', badRun],
   ];
-  return `${colors.bold(id)}: ${title}\n${renderTable([], fields, colors, process.stdout.columns)}`;
+  return `${colors.bold(id)}: ${title}\n${renderTable([], fields, colors, { columns: process.stdout.columns })}`;
 }

@@ -12,7 +12,7 @@ import { ExitCode } from '../exitCode.ts';
 import { colorOption, jsonOption, kernelOption, outputOption, setOption, type ColorMode } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
 import { resolveRules, type RuleOptions } from '../ruleOptions.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 /** The kernel the traces were recorded on. */
 const RECORDED_KERNEL = 'linux-6.18';
@@ -126,7 +126,7 @@ function skipTable({ skipped }: ConformResult, colors: Colors): string {
     const inFamilies = Object.entries(families).map(([family, count]) => `${family} ${count}`);
     return [op, String(cases), reason, inFamilies.join(', ')];
   });
-  return `${renderTable(['skipped for', 'cases', 'reason', 'families'], rows, colors, process.stdout.columns)}\n`;
+  return `${renderTable(['skipped for', 'cases', 'reason', 'families'], rows, colors, { columns: process.stdout.columns })}\n`;
 }
 
 /** Collects what `--trace` prints. */

@@ -7,7 +7,7 @@ import type { CliCommand } from '../command.ts';
 import { ExitCode } from '../exitCode.ts';
 import { colorOption, jsonOption, outputOption, type ColorMode } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 interface Options {
   case?: string;
@@ -115,5 +115,5 @@ function unsupportedTable(cases: readonly LockCase[], colors: Colors): string {
     if (unsupported !== null) counts.set(unsupported, (counts.get(unsupported) ?? 0) + 1);
   if (counts.size === 0) return '';
   const rows = [...counts].map(([reason, count]) => [String(count), reason]);
-  return `${renderTable(['unsupported', 'reason'], rows, colors, process.stdout.columns)}\n`;
+  return `${renderTable(['unsupported', 'reason'], rows, colors, { columns: process.stdout.columns })}\n`;
 }

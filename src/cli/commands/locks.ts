@@ -19,7 +19,7 @@ import {
 } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
 import { resolveRules, type RuleOptions } from '../ruleOptions.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 /** Enough for every operation of the mix to have met every state of a process that matters to locks. */
 const DEFAULT_OPERATIONS = 4000;

@@ -6,7 +6,7 @@ import { ExitCode } from '../exitCode.ts';
 import { colorOption, jsonOption, kernelOption, outputOption, setOption, type ColorMode } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
 import { resolveRules, type RuleOptions } from '../ruleOptions.ts';
-import { renderTable } from '../table.ts';
+import { renderTable } from '../../report/table.ts';
 
 interface Options extends RuleOptions {
   json?: true;

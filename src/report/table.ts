@@ -1,6 +1,10 @@
 /** Plain tables: no borders, one line per row where the terminal allows, so that they can be read and grepped. */
 import Table from 'cli-table3';
-import type { Colors } from './output.ts';
+
+/** What a table needs of a stream's colours. */
+export interface TableColors {
+  readonly bold: (text: string) => string;
+}
 
 const MIN_LAST_WIDTH = 30;
 const NO_BORDERS = {
@@ -21,15 +25,19 @@ const NO_BORDERS = {
   middle: '  ',
 };
 
-/** `rows` under `head`; on a terminal of `columns` columns the last column is wrapped to fit. */
+/**
+ * `rows` under `head`; on a terminal of `columns` columns the last column is wrapped to fit. The columns whose numbers are
+ * in `right` are aligned to the right.
+ */
 export function renderTable(
   head: readonly string[],
-  rows: readonly string[][],
-  colors: Colors,
-  columns?: number,
+  rows: readonly (readonly string[])[],
+  colors: TableColors,
+  { columns, right = [] }: { readonly columns?: number | undefined; readonly right?: readonly number[] } = {},
 ): string {
   const table = new Table({
     head: head.map((title) => colors.bold(title)),
+    colAligns: head.map((_, column) => (right.includes(column) ? 'right' : 'left')),
     chars: NO_BORDERS,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
     wordWrap: true,
@@ -41,7 +49,7 @@ export function renderTable(
 }
 
 /** Natural widths but for the last column, which gets what is left of the terminal. */
-function widths(rows: readonly string[][], columns: number): (number | null)[] {
+function widths(rows: readonly (readonly string[])[], columns: number): (number | null)[] {
   const last = rows[0].length - 1;
   let left = columns;
   for (let column = 0; column < last; column++) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Sim } from '../../src/base/sim.ts';
 import { createConformMachine, resetMachine } from '../../src/conform/machine.ts';
-import { runAlone } from '../../src/conform/runAlone.ts';
+import { runAlone } from '../../src/instrument/runAlone.ts';
 import { MachineAborted } from '../../src/cpu/machineAborted.ts';
 import { SMALL_MACHINE } from '../../src/cpu/machine.ts';
 import type { Task } from '../../src/cpu/task.ts';
