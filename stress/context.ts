@@ -25,8 +25,4 @@ export interface CpuContext {
   readonly report: (violation: Violation) => void;
   /** Running number for values. */
   counter: number;
-  /** Last operation's place, for the trail. */
-  lastProcess: number;
-  lastPage: number;
-  lastPages: number;
 }

@@ -10,6 +10,7 @@ import { rcuBarrier } from '../src/locks/rcu.ts';
 import type { CpuContext } from './context.ts';
 import { drawOperation } from './mix.ts';
 import { runOperation } from './runOperation.ts';
+import { inProcess } from './trail.ts';
 import { dropPins } from './ops/pins.ts';
 import { leaveProcess, spawnProcess } from './ops/lifecycle.ts';
 import { holdProcess, liveProcesses, processMm, processNumber, startExit, type Slot } from './processTable.ts';
@@ -23,7 +24,6 @@ export interface CpuHarness {
   /** All CPUs meet for the last time; `inside` runs alone. */
   readonly meetFinally: (inside: 'nothing' | 'leak-check') => void;
   readonly started: (op: number) => number;
-  readonly placed: (ticket: number) => void;
   readonly ended: (op: number, ticket: number, result: number) => void;
   /** False once a limit on operations is reached. */
   readonly mayGoOn: () => boolean;
@@ -48,13 +48,9 @@ function oneOperation(cpu: CpuContext, harness: CpuHarness): Sim<void> {
   const slot = enterSomeProcess(cpu);
   if (slot < 0) return;
   const op = drawOperation(cpu.mix, cpu.mixTotal, cpu.task.prng);
-  cpu.lastProcess = processNumber(cpu.table, slot);
-  cpu.lastPage = -1;
-  cpu.lastPages = 0;
   const ticket = harness.started(op);
-  harness.placed(ticket);
+  inProcess(cpu, processNumber(cpu.table, slot));
   const result = runOperation(cpu, slot, op);
-  harness.placed(ticket);
   harness.ended(op, ticket, result);
   if (cpu.task.lockdep !== null) cpu.task.lockdep.returnToUser(cpu.task);
   leaveProcess(cpu, slot);

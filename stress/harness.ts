@@ -13,10 +13,9 @@ import type { CheckCounts } from '../src/check/watch.ts';
 import type { Task } from '../src/cpu/task.ts';
 import { TASK } from '../src/layout/task.ts';
 import { barrierWanted, meet, wantBarrier } from './barrier.ts';
-import type { CpuContext } from './context.ts';
 import type { CpuHarness } from './cpuLoop.ts';
 import { MAX_ERRNO, opCountAt, opFailedAt, opLatencyAt, type StressSection } from './section.ts';
-import { formatTrailRecord, readTrail, trailEnd, trailPlace, trailStart } from './trail.ts';
+import { formatTrailRecord, readTrail, trailEnd, trailStart } from './trail.ts';
 
 /** Records per CPU that a violation carries. */
 const TRAIL_SHOWN = 3;
@@ -35,8 +34,8 @@ export interface HarnessOptions {
   readonly report: (violation: Violation) => void;
 }
 
-/** The harness of one CPU. `cpu` is only read. */
-export function createHarness(options: HarnessOptions, cpu: CpuContext): CpuHarness {
+/** The harness of one CPU. */
+export function createHarness(options: HarnessOptions): CpuHarness {
   const { heap, section, task, cpus, report } = options;
   const epoch = performance.now();
   let nextCheck = epoch + options.checkIntervalMs;
@@ -69,13 +68,6 @@ export function createHarness(options: HarnessOptions, cpu: CpuContext): CpuHarn
       const ticket = trailStart(heap, section, task.cpu, op, Math.round((startedAt - epoch) * 1000));
       heap[task.ptr + TASK.ticket] = ticket;
       return ticket;
-    },
-    placed(ticket) {
-      trailPlace(heap, section, task.cpu, ticket, {
-        process: cpu.lastProcess,
-        page: cpu.lastPage,
-        pages: cpu.lastPages,
-      });
     },
     ended(op, ticket, result) {
       const now = performance.now();

@@ -48,9 +48,6 @@ export function learnLocks({ rules, seed, operations }: LearnOptions): LearnResu
     pins: [],
     report,
     counter: 0,
-    lastProcess: 0,
-    lastPage: -1,
-    lastPages: 0,
   };
   runCpu(cpu, countingHarness(task, operations));
   return { heap, violations };
@@ -69,7 +66,6 @@ function countingHarness({ heap, ptr }: Task, operations: number): CpuHarness {
       heap[ptr + TASK.op] = op + 1;
       return issued++;
     },
-    placed: nothing,
     ended() {
       heap[ptr + TASK.op] = 0;
     },

@@ -1,6 +1,8 @@
 /** From an operation's code to the function that runs it. */
 
+import { EFAULT, ENOMEM } from '../src/base/errno.ts';
 import type { Sim } from '../src/base/sim.ts';
+import { FAULT_OOM } from '../src/mm/userAccess.ts';
 import type { CpuContext } from './context.ts';
 import { OP } from './operations.ts';
 import { opExec } from './ops/exec.ts';
@@ -15,9 +17,9 @@ import type { Slot } from './processTable.ts';
 export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<number> {
   switch (op) {
     case OP.read:
-      return opRead(cpu, slot);
+      return faultErrno(opRead(cpu, slot));
     case OP.write:
-      return opWrite(cpu, slot);
+      return faultErrno(opWrite(cpu, slot));
     case OP.mmap:
       return opMmap(cpu, slot);
     case OP.munmap:
@@ -45,4 +47,10 @@ export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<numbe
     default:
       return opTakeAllLocks(cpu, slot);
   }
+}
+
+/** What a system call would return in place of the signal that a failed access raises. */
+function faultErrno(result: number): number {
+  if (result === 0) return 0;
+  return result === FAULT_OOM ? -ENOMEM : -EFAULT;
 }

@@ -5,6 +5,7 @@
 
 import type { Heap } from '../src/arena/heap.ts';
 import { errnoName } from '../src/base/errno.ts';
+import type { CpuContext } from './context.ts';
 import { OPERATIONS } from './operations.ts';
 import { trailAt, trailNextAt, TRAIL_ENTRIES, type StressSection } from './section.ts';
 
@@ -38,18 +39,20 @@ export function trailStart(heap: Heap, section: StressSection, cpu: number, op: 
   return ticket;
 }
 
-/** Says what the operation works on; called again when it is over. */
-export function trailPlace(
-  heap: Heap,
-  section: StressSection,
-  cpu: number,
-  ticket: number,
-  place: { readonly process: number; readonly page: number; readonly pages: number },
-): void {
-  const at = trailAt(section, cpu, ticket);
-  heap[at + RECORD.process] = place.process;
-  heap[at + RECORD.page] = place.page;
-  heap[at + RECORD.pages] = place.pages;
+/** Says, before it does anything, which process the running operation works in. */
+export function inProcess({ task, table: { heap, section } }: CpuContext, process: number): void {
+  heap[currentRecord(heap, section, task.cpu) + RECORD.process] = process;
+}
+
+/** Says, before it does anything, which pages the running operation works on. */
+export function atPages({ task, table: { heap, section } }: CpuContext, page: number, pages = 1): void {
+  const at = currentRecord(heap, section, task.cpu);
+  heap[at + RECORD.page] = page;
+  heap[at + RECORD.pages] = pages;
+}
+
+function currentRecord(heap: Heap, section: StressSection, cpu: number): number {
+  return trailAt(section, cpu, Math.max(0, heap[trailNextAt(section, cpu)] - 1));
 }
 
 /** Completes a record. */

@@ -4,6 +4,8 @@ import type { Finding } from '../base/finding.ts';
 import type { StressDocument } from './stressDocument.ts';
 import { renderTable } from './table.ts';
 
+const WIDTH = 110;
+
 /** Colours of a stream; every function may be the identity. */
 export interface ReportColors {
   readonly bold: (text: string) => string;
@@ -76,10 +78,23 @@ function formatFinding(finding: Finding, number: number, colors: ReportColors): 
     colors.red(colors.bold(`finding ${number} [${finding.kind} ${finding.id}]: ${finding.title}`)),
     ...finding.evidence.map((line) => `    ${line}`),
   ];
-  if (finding.bug !== undefined) lines.push(`  bug:       ${finding.bug}`);
+  if (finding.bug !== undefined) lines.push(...wrap(`  bug:       ${finding.bug}`, '             '));
   if (finding.reference !== undefined) lines.push(`  reference: ${finding.reference}`);
   lines.push(`  reproduce: ${finding.reproduce}`);
   return lines.join('\n');
+}
+
+/** A long line in lines of at most WIDTH columns; the later ones begin with `indent`. */
+function wrap(text: string, indent: string): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > WIDTH) {
+    const space = rest.lastIndexOf(' ', WIDTH);
+    const cut = space > indent.length ? space : WIDTH;
+    lines.push(rest.slice(0, cut));
+    rest = indent + rest.slice(cut).trimStart();
+  }
+  return [...lines, rest];
 }
 
 function verdict(document: StressDocument, colors: ReportColors): string {

@@ -7,6 +7,7 @@ import { createInitStackVma, execShiftStack } from '../../src/mm/relocateVma.ts'
 import { mmput } from '../../src/mm/mmStruct.ts';
 import { FAULT_OOM, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import type { CpuContext } from '../context.ts';
+import { atPages, inProcess } from '../trail.ts';
 import { WINDOW_END } from '../lanes.ts';
 import { claimSlot, freeSlot, openProcess } from '../processTable.ts';
 import { clearShadow } from '../shadow.ts';
@@ -27,7 +28,7 @@ export function opExec(cpu: CpuContext): Sim<number> {
     return -ENOMEM;
   }
   task.mm = mm;
-  cpu.lastProcess = number;
+  inProcess(cpu, number);
   const shift = 1 + task.prng.below(MAX_SHIFT);
   const result = runExec(cpu, number, shift);
   if (result !== 0) {
@@ -44,8 +45,7 @@ export function opExec(cpu: CpuContext): Sim<number> {
 function runExec(cpu: CpuContext, number: number, shift: number): Sim<number> {
   const { task } = cpu;
   const start = (WINDOW_END - STACK_PAGES) as Vpn;
-  cpu.lastPage = start;
-  cpu.lastPages = STACK_PAGES;
+  atPages(cpu, start, STACK_PAGES);
   const created = createInitStackVma(task, WINDOW_END as Vpn, STACK_PAGES);
   if (created !== 0) return created;
   const value = ((number & 0xffff) << 16) | 1;

@@ -10,6 +10,7 @@ import { migrateRange } from '../../src/mm/migrate.ts';
 import { mmDropAllLocks, mmTakeAllLocks } from '../../src/mm/mmTakeAllLocks.ts';
 import { reclaimScan } from '../../src/mm/reclaim.ts';
 import type { CpuContext } from '../context.ts';
+import { atPages } from '../trail.ts';
 import { drawPage } from '../lanes.ts';
 import { processMm, type Slot } from '../processTable.ts';
 
@@ -21,8 +22,7 @@ const SCAN_FRAMES = 32;
 export function opMigrate(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task } = cpu;
   const start = drawPage(cpu.cpus, task.prng);
-  cpu.lastPage = start;
-  cpu.lastPages = MIGRATE_PAGES;
+  atPages(cpu, start, MIGRATE_PAGES);
   const mode = task.prng.chance(0.7) ? 'sync' : 'async';
   const left = migrateRange(task, processMm(cpu.table, slot), start as Vpn, MIGRATE_PAGES, mode);
   return left < 0 ? left : 0;

@@ -15,7 +15,8 @@ import {
 import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscalls.ts';
 import { PAGE_SIZE, USER_BASE } from '../../src/mm/userSpace.ts';
 import type { CpuContext } from '../context.ts';
-import { BIG_PAGES, LANES_END, LANE_PAGES, bigLane, drawOwnLane, drawOwnRange, type PageRange } from '../lanes.ts';
+import { atPages } from '../trail.ts';
+import { BIG_PAGES, LANE_PAGES, bigLane, drawOwnLane, drawOwnRange, type PageRange } from '../lanes.ts';
 import type { Slot } from '../processTable.ts';
 import {
   NO_ACCESS,
@@ -60,8 +61,7 @@ function drawMappedRange(cpu: CpuContext, slot: Slot): PageRange {
 
 function drawRange(cpu: CpuContext): PageRange {
   const range = drawOwnRange(cpu.task.cpu, cpu.cpus, cpu.task.prng);
-  cpu.lastPage = range.start;
-  cpu.lastPages = range.pages;
+  atPages(cpu, range.start, range.pages);
   return range;
 }
 
@@ -79,9 +79,9 @@ export function opMmap(cpu: CpuContext, slot: Slot): Sim<number> {
 }
 
 function drawLane(cpu: CpuContext): PageRange {
-  cpu.lastPage = drawOwnLane(cpu.task.cpu, cpu.cpus, cpu.task.prng);
-  cpu.lastPages = LANE_PAGES;
-  return { start: cpu.lastPage, pages: LANE_PAGES };
+  const start = drawOwnLane(cpu.task.cpu, cpu.cpus, cpu.task.prng);
+  atPages(cpu, start, LANE_PAGES);
+  return { start, pages: LANE_PAGES };
 }
 
 /** mmap without an address, write, grow by moving, read back, unmap: the place belongs to this CPU alone. */
@@ -93,7 +93,6 @@ function mmapAnywhere(cpu: CpuContext): Sim<number> {
   const moved = sysMremap(task, at, pages * PAGE_SIZE, (pages + 2) * PAGE_SIZE, MREMAP_MAYMOVE, 0);
   const start = moved >= 0 ? moved : at;
   const result = sysMunmap(task, start, (moved >= 0 ? pages + 2 : pages) * PAGE_SIZE);
-  cpu.lastPage = LANES_END;
   return result;
 }
 
@@ -200,8 +199,7 @@ function moveBlock(cpu: CpuContext, slot: Slot): Sim<number> {
   const lane = bigLane(task.cpu);
   const from = shadowState(cpu.table, slot, lane) === READ_WRITE ? lane : lane + half;
   const to = from === lane ? lane + half : lane;
-  cpu.lastPage = from;
-  cpu.lastPages = half;
+  atPages(cpu, from, half);
   if (shadowState(cpu.table, slot, from) !== READ_WRITE) {
     forgetPins(cpu, slot, lane, BIG_PAGES);
     const mapped = sysMmap(task, address(lane), half * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_OVER);

@@ -4,6 +4,7 @@ import type { Sim } from '../../src/base/sim.ts';
 import { userRead, userWrite, FAULT_OOM } from '../../src/mm/userAccess.ts';
 import type { Vpn } from '../../src/layout/ids.ts';
 import type { CpuContext } from '../context.ts';
+import { atPages } from '../trail.ts';
 import { drawOwnLane, drawPage, bigLane, laneOwner, LANE_PAGES } from '../lanes.ts';
 import type { Slot } from '../processTable.ts';
 import {
@@ -34,7 +35,7 @@ function drawAccess(cpu: CpuContext): number {
 /** Reads one word: the own one where the CPU owns the lane, any other elsewhere. */
 export function opRead(cpu: CpuContext, slot: Slot): Sim<number> {
   const page = drawAccess(cpu);
-  cpu.lastPage = page;
+  atPages(cpu, page);
   if (laneOwner(page, cpu.cpus) === cpu.task.cpu) return readOwn(cpu, slot, page);
   const result = userRead(cpu.task, page as Vpn, cpu.task.prng.below(cpu.cpus));
   if (result === 0) {
@@ -76,7 +77,7 @@ function adopt(cpu: CpuContext, slot: Slot, page: number, result: number): void 
 /** Writes a word that nobody wrote before. */
 export function opWrite(cpu: CpuContext, slot: Slot): Sim<number> {
   const page = drawAccess(cpu);
-  cpu.lastPage = page;
+  atPages(cpu, page);
   return writeOwnWord(cpu, slot, page);
 }
 

@@ -5,6 +5,7 @@ import { setPageContent } from '../../src/layout/page.ts';
 import type { Pfn, Vpn } from '../../src/layout/ids.ts';
 import { pinUserPages, pinUserPagesFast, unpinUserPages } from '../../src/mm/gup.ts';
 import type { CpuContext } from '../context.ts';
+import { atPages } from '../trail.ts';
 import { drawOwnRange } from '../lanes.ts';
 import { processMm, processNumber, type Slot } from '../processTable.ts';
 import { makeValue, setShadow, shadowState } from '../shadow.ts';
@@ -18,7 +19,7 @@ export function opPin(cpu: CpuContext, slot: Slot): Sim<number> {
   deviceWrite(cpu, slot);
   if (cpu.pins.length >= MAX_PINS) return 0;
   const { start } = drawOwnRange(task.cpu, cpu.cpus, task.prng);
-  cpu.lastPage = start;
+  atPages(cpu, start);
   const pages: Pfn[] = [];
   const fast = task.prng.chance(0.5);
   const pinned = fast

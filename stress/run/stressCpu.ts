@@ -53,24 +53,18 @@ export function stressCpu(data: CpuData): CpuResult {
     pins: [],
     report,
     counter: 0,
-    lastProcess: 0,
-    lastPage: -1,
-    lastPages: 0,
   };
-  const harness = createHarness(
-    {
-      heap,
-      section,
-      task,
-      cpus,
-      checks: data.checks,
-      checkCounts,
-      checkIntervalMs: data.checkIntervalMs,
-      opLimit: data.opLimit,
-      report,
-    },
-    cpu,
-  );
+  const harness = createHarness({
+    heap,
+    section,
+    task,
+    cpus,
+    checks: data.checks,
+    checkCounts,
+    checkIntervalMs: data.checkIntervalMs,
+    opLimit: data.opLimit,
+    report,
+  });
   let outcome: CpuResult['outcome'] = 'done';
   try {
     runCpu(cpu, harness);

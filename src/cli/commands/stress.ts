@@ -75,9 +75,9 @@ function addRunOptions(command: Command): void {
       .default(DEFAULT_WORKERS),
   );
   command.addOption(
-    new Option('--processes <n>', 'processes that live at once')
-      .argParser(countBetween(1, 32))
-      .default(DEFAULT_PROCESSES),
+    new Option('--processes <n>', `processes that live at once (default: ${DEFAULT_PROCESSES})`).argParser(
+      countBetween(1, 32),
+    ),
   );
   command.addOption(countOption('--ops <n>', 'stop after so many operations'));
   command.addOption(
