@@ -15,7 +15,7 @@ export const LANE_PAGES = 32;
 export const SMALL_PAGES = 1024;
 export const BIG_PAGES = 1024;
 const BIG_LANES = 16;
-export const LANES_END = SMALL_PAGES + BIG_LANES * BIG_PAGES;
+const LANES_END = SMALL_PAGES + BIG_LANES * BIG_PAGES;
 export const WINDOW_END = LANES_END + 16384;
 /** Pages the shadow model covers: all lanes. */
 export const WINDOW_PAGES = LANES_END;
