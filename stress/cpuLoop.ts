@@ -21,6 +21,8 @@ export interface CpuHarness {
   readonly wantsBarrier: () => boolean;
   /** All CPUs meet; one runs the quiescent checks. */
   readonly meet: () => void;
+  /** The last operation was issued: the CPU comes to no further barrier of the run. */
+  readonly leave: () => void;
   /** All CPUs meet for the last time; `inside` runs alone. */
   readonly meetFinally: (inside: 'nothing' | 'leak-check') => void;
   readonly started: (op: number) => number;
@@ -35,6 +37,7 @@ export function runCpu(cpu: CpuContext, harness: CpuHarness): Sim<void> {
     if (harness.wantsBarrier()) comeToBarrier(cpu, harness);
     else oneOperation(cpu, harness);
   }
+  harness.leave();
   takeDown(cpu, harness);
 }
 

@@ -12,7 +12,7 @@ import { checkQuiescent } from '../src/check/quiescent.ts';
 import type { CheckCounts } from '../src/check/watch.ts';
 import type { Task } from '../src/cpu/task.ts';
 import { TASK } from '../src/layout/task.ts';
-import { barrierWanted, meet, wantBarrier } from './barrier.ts';
+import { barrierWanted, leaveBarrier, meet, meetAtEnd, wantBarrier } from './barrier.ts';
 import type { CpuHarness } from './cpuLoop.ts';
 import { MAX_ERRNO, opCountAt, opFailedAt, opLatencyAt, type StressSection } from './section.ts';
 import { formatTrailRecord, readTrail, trailEnd, trailStart } from './trail.ts';
@@ -55,8 +55,9 @@ export function createHarness(options: HarnessOptions): CpuHarness {
       return barrierWanted(heap, section);
     },
     meet: () => meet(heap, section, cpus, quiescent),
+    leave: () => leaveBarrier(heap, section),
     meetFinally: (inside) =>
-      meet(heap, section, cpus, () => {
+      meetAtEnd(heap, section, cpus, () => {
         if (inside !== 'leak-check' || !options.checks || abortRequested(heap)) return;
         for (const violation of [...checkQuiescent(heap, options.checkCounts), ...checkLeaks(heap)]) report(violation);
         options.checkCounts['leaks'] = (options.checkCounts['leaks'] ?? 0) + 1;

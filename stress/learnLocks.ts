@@ -61,6 +61,7 @@ function countingHarness({ heap, ptr }: Task, operations: number): CpuHarness {
     mayGoOn: () => issued < operations,
     wantsBarrier: () => false,
     meet: nothing,
+    leave: nothing,
     meetFinally: nothing,
     started(op) {
       heap[ptr + TASK.op] = op + 1;

@@ -21,9 +21,10 @@ export const CONTROL = {
   barrierWanted: 0,
   barrierArrived: 1,
   barrierRound: 2,
-  started: 3,
-  finished: 4,
   liveProcesses: 5,
+  left: 6,
+  endArrived: 7,
+  endRound: 8,
 } as const;
 const CONTROL_WORDS = 16;
 
