@@ -9,6 +9,7 @@ import { atPages } from '../trail.ts';
 import { drawOwnRange } from '../lanes.ts';
 import { processMm, processNumber, type Slot } from '../processTable.ts';
 import { makeValue, setShadow, shadowState } from '../shadow.ts';
+import { readOwn, writeOwnWord } from './memory.ts';
 
 /** Pins a CPU holds at most: enough to stay across forks, few enough to leave most pages movable. */
 const MAX_PINS = 8;
@@ -16,7 +17,7 @@ const MAX_PINS = 8;
 /** Pins an own page for writing, fast or slow; a device then writes to some pinned page. */
 export function opPin(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task } = cpu;
-  deviceWrite(cpu, slot);
+  useDevice(cpu, slot);
   if (cpu.pins.length >= MAX_PINS) return 0;
   const { start } = drawOwnRange(task.cpu, cpu.cpus, task.prng);
   atPages(cpu, start);
@@ -46,21 +47,25 @@ export function dropPins(cpu: CpuContext, count: number): Sim<number> {
 }
 
 /**
- * DMA: stores into a pinned frame of the process, past every page table. While the mapping is unchanged the owner must read
- * it, whatever forks and migrations happened since: a pinned page is never shared and never moved. Only pages whose place
- * is known are written: the others may still be mapped somewhere, and what is read there would be no news.
+ * DMA: stores into a pinned frame of the process, past every page table; the CPU may have written there just before. While
+ * the mapping is unchanged the owner must read it, whatever forks and migrations happened since: a pinned page is never
+ * shared and never moved. Only pages whose place is known are written: the others may still be mapped somewhere, and what is
+ * read there would be no news.
  *
  * The caller holds the process of `slot`, so its shadow model is not about to become another's.
  */
-function deviceWrite(cpu: CpuContext, slot: Slot): Sim<void> {
+function useDevice(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task, table } = cpu;
   const number = processNumber(table, slot);
   const known = cpu.pins.filter((pin) => pin.slot === slot && pin.number === number && pin.page >= 0);
-  if (known.length === 0) return;
+  if (known.length === 0) return 0;
   const { page, pfn } = known[task.prng.below(known.length)];
+  atPages(cpu, page);
+  if (task.prng.chance(0.5)) writeOwnWord(cpu, slot, page);
   const value = makeValue(table, slot, ++cpu.counter);
   setPageContent(task.heap, pfn, task.cpu, value);
   setShadow(table, slot, page, shadowState(table, slot, page), value);
+  return readOwn(cpu, slot, page);
 }
 
 /** The owner is about to change a range: where the pages pinned in it will be is not known any more. */
