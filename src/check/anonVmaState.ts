@@ -93,11 +93,24 @@ function checkCounters(heap: Heap, active: ReadonlyMap<number, number>, violatio
     if (counts) children.set(parent, (children.get(parent) ?? 0) + 1);
   }
   for (const anonVma of live) {
+    checkRootAlive(heap, anonVma, violations);
     compare('num_active_vmas', heap[anonVma + ANON_VMA.numActiveVmas], active.get(anonVma) ?? 0, violations);
     if (heap[anonVma + ANON_VMA.rbRoot] !== 0) {
       compare('num_children', heap[anonVma + ANON_VMA.numChildren], children.get(anonVma) ?? 0, violations);
     }
   }
+}
+
+/** Invariant 34: a root outlives its descendants; each of them holds a reference on it. */
+function checkRootAlive(heap: Heap, anonVma: number, violations: Violation[]): void {
+  const root = heap[anonVma + ANON_VMA.root];
+  if (isObject(heap, CACHES.anonVma, root) && slabIsAllocated(heap, root)) return;
+  violations.push({
+    kind: 'use-after-free',
+    title: 'the root of an anon_vma is freed, and with it the lock of the tree',
+    signature: 'root anon_vma freed before a descendant',
+    evidence: [],
+  });
 }
 
 function compare(field: string, counted: number, expected: number, violations: Violation[]): void {

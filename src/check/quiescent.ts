@@ -31,7 +31,7 @@ export const QUIESCENT_CHECKS: readonly QuiescentCheck[] = [
   { name: 'migration-entries', invariants: [10], run: checkMigrationEntries },
   { name: 'vma-trees', invariants: [29], run: checkVmaTrees },
   { name: 'interval-trees', invariants: [25, 26], run: checkIntervalTrees },
-  { name: 'anon-vmas', invariants: [27, 28, 32], run: checkAnonVmas },
+  { name: 'anon-vmas', invariants: [27, 28, 32, 34], run: checkAnonVmas },
   { name: 'page-tables', invariants: [41], run: checkPageTables },
   { name: 'counts', invariants: [1, 4, 5, 6, 7], run: checkCounts },
   { name: 'exclusive', invariants: [14, 15, 16], run: checkExclusive },

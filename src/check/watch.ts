@@ -6,11 +6,13 @@
 import type { Violation } from '../base/finding.ts';
 import type { CheckHook } from '../cpu/hooks.ts';
 import { PAGE, PG_anonExclusive, pageAt, zeroPfn } from '../layout/page.ts';
-import { ANON_VMA } from '../layout/anonVma.ts';
 import { checkEqualChains } from './anonVmaState.ts';
 import { describePage, describePlace } from './describe.ts';
 import { countPin } from './ledger.ts';
 import {
+  checkAnonVmaFreed,
+  checkAnonVmaPinned,
+  checkEntriesOf,
   checkEntryLocked,
   checkForkFlushed,
   checkMoved,
@@ -56,6 +58,8 @@ function migrationHooks(
     migrationCopy(task, src) {
       count('tlb-at-migration-copy');
       checkNotCached(task.heap, src, 'its contents are copied by migration', sink);
+      // A page that was unmapped before migration came has no entries, and its anon_vma may be gone.
+      if (checkEntriesOf(task.heap, src, sink) > 0) checkAnonVmaPinned(task.heap, src, sink);
     },
   };
 }
@@ -84,15 +88,7 @@ function entryHooks(
     },
     anonVmaFreed(task, anonVma) {
       count('anon-vma-freed');
-      if (task.heap[anonVma + ANON_VMA.rbRoot] !== 0) {
-        sink(
-          simple(
-            'use-after-free',
-            'an anon_vma is freed while VMAs are still in its tree',
-            'anon_vma freed with a tree',
-          ),
-        );
-      }
+      checkAnonVmaFreed(task.heap, anonVma, sink);
     },
   };
 }

@@ -1,14 +1,15 @@
 /** What the hooks of watch.ts look at, one function per invariant; each says which locks make its reading exact. */
 
-import { CACHES, nrCpus } from '../arena/header.ts';
+import { CACHE, CACHES, cacheAt, nrCpus } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { POISON, slabIsAllocated, slabObjects } from '../arena/slab.ts';
 import type { Violation } from '../base/finding.ts';
-import type { MmPtr, PageTablePtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import { ANON_VMA } from '../layout/anonVma.ts';
+import type { AnonVmaPtr, MmPtr, PageTablePtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
-import { PAGE, PG_anonExclusive, PG_locked, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
+import { PAGE, PG_anonExclusive, PG_locked, mappingAnonVma, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PTE, TABLE } from '../layout/pageTable.ts';
-import { pteIsMigration, pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
+import { pteIsMigration, pteIsPresent, pteIsReadableMigration, pteIsWritable, ptePfn } from '../layout/pte.ts';
 import { TLB_ENTRY, TLB_ENTRY_WORDS, TLB, tlbAt, tlbEntries } from '../layout/tlb.ts';
 import { describeMm, describePage, describePlace, describePte } from './describe.ts';
 import { danglingEntry } from './migrationEntries.ts';
@@ -35,15 +36,80 @@ export function checkEntryLocked(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal,
  * still locked, so nobody can make new ones; every table is scanned, whoever owns it.
  */
 export function checkNoEntryFor(heap: Heap, src: Pfn, sink: ViolationSink): void {
+  for (const at of migrationEntriesOf(heap, src)) {
+    const table = tableOf(heap, at);
+    const vpn = (heap[table + TABLE.base] + (at - table - TABLE.entries)) as Vpn;
+    const value = heap[at] as PteVal;
+    sink(danglingEntry(heap, heap[table + TABLE.mm] as MmPtr, vpn, value, 'migration unlocks its source now'));
+  }
+}
+
+/** The page table in which an entry lies. */
+function tableOf(heap: Heap, entry: number): number {
+  const at = cacheAt(CACHES.pageTable);
+  const base = heap[at + CACHE.base];
+  return base + Math.floor((entry - base) / heap[at + CACHE.stride]) * heap[at + CACHE.stride];
+}
+
+/**
+ * Invariant 18 at the copy: a writable or readable-exclusive entry for `src` is its only entry. The source is locked and
+ * unmapped; fork turns such an entry into a readable one before it makes the second. Entries may be copied and moved while
+ * the tables are scanned, so only those count that are still there when all have been seen.
+ * @returns number of its entries
+ */
+export function checkEntriesOf(heap: Heap, src: Pfn, sink: ViolationSink): number {
+  const seen = migrationEntriesOf(heap, src).map((at) => Atomics.load(heap, at) as PteVal);
+  const entries = seen.filter((value) => ptePfn(value) === src && pteIsMigration(value));
+  const exclusive = entries.filter((value) => !pteIsReadableMigration(value)).length;
+  if (exclusive > 0 && entries.length > 1) {
+    sink({
+      ...simple(
+        'exclusive',
+        `pfn ${src} has ${entries.length} migration entries, and ${exclusive} of them claim it alone`,
+        'exclusive entry beside another',
+      ),
+      evidence: [describePage(heap, src)],
+    });
+  }
+  return entries.length;
+}
+
+/** Places of the entries for `src`, in whatever table. */
+function migrationEntriesOf(heap: Heap, src: Pfn): number[] {
+  const places: number[] = [];
   for (const table of slabObjects(heap, CACHES.pageTable)) {
     if (!slabIsAllocated(heap, table) || heap[table + TABLE.level] !== LEVEL_PTE) continue;
     for (let at = table + TABLE.entries; at < table + TABLE.entries + ENTRIES_PER_TABLE; at++) {
       const value = Atomics.load(heap, at) as PteVal;
       if (value === 0 || value === POISON || ptePfn(value) !== src || !pteIsMigration(value)) continue;
-      const vpn = (heap[table + TABLE.base] + (at - table - TABLE.entries)) as Vpn;
-      sink(danglingEntry(heap, heap[table + TABLE.mm] as MmPtr, vpn, value, 'migration unlocks its source now'));
+      places.push(at);
     }
   }
+  return places;
+}
+
+/** Invariant 11 at the copy: nothing maps the source, so only the migration's reference keeps its anon_vma. */
+export function checkAnonVmaPinned(heap: Heap, src: Pfn, sink: ViolationSink): void {
+  const anonVma = mappingAnonVma(Atomics.load(heap, pageAt(heap, src) + PAGE.mapping));
+  if (anonVma === 0 || (slabIsAllocated(heap, anonVma) && Atomics.load(heap, anonVma + ANON_VMA.refcount) > 0)) return;
+  sink({
+    ...simple(
+      'use-after-free',
+      `the anon_vma of pfn ${src} is gone while migration needs it to find the way back`,
+      'anon_vma not pinned by migration',
+    ),
+    evidence: [describePage(heap, src)],
+  });
+}
+
+/** Invariant 33: what goes back to the cache has no VMA in its tree, no active VMA and no reference. */
+export function checkAnonVmaFreed(heap: Heap, anonVma: AnonVmaPtr, sink: ViolationSink): void {
+  const wrong = (what: string, signature: string): void =>
+    sink(simple('use-after-free', `an anon_vma is freed while ${what}`, signature));
+  if (heap[anonVma + ANON_VMA.rbRoot] !== 0) wrong('VMAs are still in its tree', 'anon_vma freed with a tree');
+  if (heap[anonVma + ANON_VMA.numActiveVmas] !== 0) wrong('VMAs still use it', 'anon_vma freed with active VMAs');
+  if (Atomics.load(heap, anonVma + ANON_VMA.refcount) !== 0)
+    wrong('references are held', 'anon_vma freed with references');
 }
 
 /** Invariants 12 and 45: no CPU may translate to `pfn` any more. `event` says what happens to the page now. */

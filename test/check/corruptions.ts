@@ -158,6 +158,16 @@ export const CORRUPTIONS: readonly Corruption[] = [
     signatures: ['anon_vma num_active_vmas differs from a recount'],
   },
   {
+    what: 'the root was freed before a descendant',
+    corrupt: (w) => {
+      const root = forgeAnonVma(w);
+      slabFree(w.heap, 0, CACHES.anonVma, root);
+      w.heap[w.anonVma + ANON_VMA.root] = root;
+    },
+    kind: 'use-after-free',
+    signatures: ['root anon_vma freed before a descendant'],
+  },
+  {
     what: 'num_children is off',
     corrupt: (w) => (w.heap[w.anonVma + ANON_VMA.numChildren] = 0),
     kind: 'count-mismatch',

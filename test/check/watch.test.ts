@@ -7,9 +7,17 @@ import { createChecker, type CheckCounts } from '../../src/check/watch.ts';
 import type { CheckHook } from '../../src/cpu/hooks.ts';
 import { createTask, type Task } from '../../src/cpu/task.ts';
 import type { Pfn, PtePtr, PteVal } from '../../src/layout/ids.ts';
+import { ANON_VMA } from '../../src/layout/anonVma.ts';
 import { MM } from '../../src/layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_locked, pageAt } from '../../src/layout/page.ts';
-import { PTE_NONE, PTE_TYPE_MIGRATION_WRITE, PTE_WRITE, makeNonPresentPte, makePte } from '../../src/layout/pte.ts';
+import {
+  PTE_NONE,
+  PTE_TYPE_MIGRATION_READ,
+  PTE_TYPE_MIGRATION_WRITE,
+  PTE_WRITE,
+  makeNonPresentPte,
+  makePte,
+} from '../../src/layout/pte.ts';
 import { TLB_ENTRY, tlbSlot } from '../../src/layout/tlb.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import { forgeWorld, type ForgedWorld } from './forge.ts';
@@ -84,6 +92,35 @@ describe('migration', () => {
     checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
     expect(signatures()).toEqual(['stale TLB entry: its contents are copied by migration']);
     expect(seen[0].title).toContain('CPU 2');
+  });
+});
+
+describe('migration, at the copy', () => {
+  test('one writable entry, and the anon_vma alive', () => {
+    world.heap[world.pte] = migrationEntry();
+    checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
+    expect(seen).toEqual([]);
+  });
+
+  test('a writable entry beside another one', () => {
+    world.heap[world.pte] = migrationEntry();
+    world.heap[world.pte + 1] = makeNonPresentPte(PTE_TYPE_MIGRATION_READ, world.pfn, 0);
+    checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
+    expect(signatures()).toEqual(['exclusive entry beside another']);
+  });
+
+  test('a page that nothing maps needs no anon_vma any more', () => {
+    world.heap[world.pte] = 0;
+    world.heap[world.anonVma + ANON_VMA.refcount] = 0;
+    checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
+    expect(seen).toEqual([]);
+  });
+
+  test('nobody holds the anon_vma', () => {
+    world.heap[world.pte] = migrationEntry();
+    world.heap[world.anonVma + ANON_VMA.refcount] = 0;
+    checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
+    expect(signatures()).toEqual(['anon_vma not pinned by migration']);
   });
 });
 
@@ -162,7 +199,11 @@ describe('freeing', () => {
 
   test('an anon_vma with VMAs in its tree', () => {
     checker.anonVmaFreed(task, world.anonVma);
-    expect(signatures()).toEqual(['anon_vma freed with a tree']);
+    expect(signatures()).toEqual([
+      'anon_vma freed with a tree',
+      'anon_vma freed with active VMAs',
+      'anon_vma freed with references',
+    ]);
   });
 });
 
