@@ -49,8 +49,9 @@ export function openProcess(table: ProcessTable, slot: Slot, mm: MmPtr, number: 
   heap[at(table, slot, PROCESS.depth)] = depth;
   heap[at(table, slot, PROCESS.parent)] = parent < 0 ? 0 : processNumber(table, parent);
   for (let i = 0; i < KNOWN_ANCESTORS; i++) {
-    const older = i === 0 ? processNumber : (t: ProcessTable, p: Slot) => t.heap[at(t, p, PROCESS.ancestors + i - 1)];
-    heap[at(table, slot, PROCESS.ancestors + i)] = i < depth ? older(table, parent) : 0;
+    // The nearest ancestor is the parent, the next ones are the parent's own.
+    const older = i === 0 ? PROCESS.number : PROCESS.ancestors + i - 1;
+    heap[at(table, slot, PROCESS.ancestors + i)] = i < depth ? heap[at(table, parent, older)] : 0;
   }
   Atomics.add(heap, table.section.control + CONTROL.liveProcesses, 1);
   Atomics.store(heap, at(table, slot, PROCESS.holders), 1);

@@ -18,12 +18,12 @@ const RWSEM_HELD = ~0b110;
 /** Looks at every lock word. */
 export function checkLocksFree(heap: Heap): Violation[] {
   const violations: Violation[] = [];
-  const held = (what: string): void => {
+  const held = (what: string, evidence: string[] = []): void => {
     violations.push({
       kind: 'lock-balance',
       title: `${what} is held although no operation runs`,
       signature: `${what} left held`,
-      evidence: [],
+      evidence,
     });
   };
   const rwsem = (at: number, what: string): void => {
@@ -44,13 +44,9 @@ export function checkLocksFree(heap: Heap): Violation[] {
   }
   for (const table of allocated(heap, CACHES.pageTable)) spin(table + TABLE.lock, 'a page-table lock');
   for (let pfn = 1; pfn <= nrFrames(heap); pfn++) {
-    const locked = (heap[pageAt(heap, pfn as Pfn) + PAGE.flags] & PG_locked) !== 0;
-    if (locked) held('a folio lock');
-    if (locked)
-      violations[violations.length - 1] = {
-        ...violations[violations.length - 1],
-        evidence: [describePage(heap, pfn as Pfn)],
-      };
+    if ((heap[pageAt(heap, pfn as Pfn) + PAGE.flags] & PG_locked) !== 0) {
+      held('a folio lock', [describePage(heap, pfn as Pfn)]);
+    }
   }
   for (const id of allTaskIds(heap)) {
     if (heap[taskAt(heap, id) + TASK.rcuNesting] !== 0) held('an RCU read side');
