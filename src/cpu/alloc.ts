@@ -1,12 +1,13 @@
 /**
  * Allocation as the simulated kernel sees it: any of them may fail, and the caller unwinds. Failures are injected here,
- * at every site alike, from the task's own generator.
+ * at every site alike: from the task's own generator, or, explored, as a choice of the schedule.
  */
 
 import { slabAlloc, slabFree } from '../arena/slab.ts';
 import { cacheObjectWords, type CacheId } from '../arena/header.ts';
 import type { Sim } from '../base/sim.ts';
-import { mightSleep, type Task } from './task.ts';
+import { allocationFails } from './platform.ts';
+import { mayFail, mightSleep, type Task } from './task.ts';
 
 /**
  * kmem_cache_alloc(GFP_KERNEL): may sleep, so never under a spinlock or (7.0) under an anon_vma lock.
@@ -14,11 +15,15 @@ import { mightSleep, type Task } from './task.ts';
  */
 export function kmemCacheAlloc(task: Task, cache: CacheId): Sim<number> {
   mightSleep(task, 'kmem_cache_alloc');
-  if (task.failAlloc > 0 && task.prng.chance(task.failAlloc)) {
-    task.injectedFailures++;
-    return 0;
-  }
+  if (mayFail(task) && injectFailure(task)) return 0;
   return slabAlloc(task.heap, task.cpu, cache);
+}
+
+/** Whether an allocation is made to fail although there is memory. Asked only where allocations may fail. */
+export function injectFailure(task: Task): Sim<boolean> {
+  if (!allocationFails(task)) return false;
+  task.injectedFailures++;
+  return true;
 }
 
 /** kmem_cache_free(). */

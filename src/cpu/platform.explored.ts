@@ -7,7 +7,7 @@
  */
 
 import { abortRequested } from '../arena/header.ts';
-import { REQUEST, S, wakeParked } from '../instrument/runtime.ts';
+import { ACCESS, REQUEST, S, logAccess, wakeParked } from '../instrument/runtime.ts';
 import { MachineAborted } from './machineAborted.ts';
 import type { Task } from './task.ts';
 
@@ -20,14 +20,18 @@ const NS_PER_STEP = 1000;
 /** Futex wait: returns at once if the word is not `expected`, else sleeps until unpark. @throws MachineAborted */
 export function* parkWhile(task: Task, at: number, expected: number): Generator<unknown, void> {
   if (abortRequested(task.heap)) throw new MachineAborted();
-  if (task.heap[at] !== expected) return;
+  const value = task.heap[at];
+  logAccess(at, ACCESS.park, value);
+  if (value !== expected) return;
   S.request = REQUEST.park;
   S.at = at;
   yield 0;
+  logAccess(at, ACCESS.park, task.heap[at]);
 }
 
 /** Futex wake: makes up to `count` sleepers runnable; if there are any, who runs next is chosen anew. */
 export function* unpark(_task: Task, at: number, count: number): Generator<unknown, void> {
+  logAccess(at, ACCESS.wake, count);
   if (wakeParked(at, count) === 0) return;
   S.request = REQUEST.woke;
   yield 0;
@@ -38,6 +42,14 @@ export function* cpuRelax(task: Task): Generator<unknown, void> {
   if (abortRequested(task.heap)) throw new MachineAborted();
   S.request = REQUEST.relax;
   yield 0;
+}
+
+/** Whether this allocation fails: a choice of the schedule, or drawn from the task's generator. */
+export function* allocationFails(task: Task): Generator<unknown, boolean> {
+  if (!task.chooseFailures) return task.prng.chance(task.failAlloc);
+  S.request = REQUEST.choose;
+  S.at = 2;
+  return (yield 0) === 1;
 }
 
 /** The logical clock: steps of this execution. */

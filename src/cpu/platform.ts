@@ -38,6 +38,11 @@ export function cpuRelax(task: Task): Sim<void> {
   if (abortRequested(task.heap)) throw new MachineAborted();
 }
 
+/** Whether this allocation fails: drawn from the task's generator; explored, the scheduler may choose. */
+export function allocationFails(task: Task): Sim<boolean> {
+  return task.prng.chance(task.failAlloc);
+}
+
 /**
  * Monotonic nanoseconds, for deadlines of the rwsem and for statistics; a logical clock when explored. One clock for all
  * threads: a deadline is written by one CPU and read by another, and performance.now() may start anew in each worker.

@@ -8,6 +8,7 @@ import type { Heap } from '../arena/heap.ts';
 import { taskAt } from '../layout/task.ts';
 import { NO_MM, type MmPtr, type TaskId, type TaskPtr } from '../layout/ids.ts';
 import type { Rules } from '../rules/rules.ts';
+import { guardHook } from './hookGuard.ts';
 import type { CheckHook, LockdepHook, LockStatsHook } from './hooks.ts';
 
 export interface Task {
@@ -24,6 +25,8 @@ export interface Task {
   readonly lockStats: LockStatsHook | null;
   /** Probability (0..1) that an allocation fails although there is memory. */
   readonly failAlloc: number;
+  /** Explored: the schedule chooses which allocations fail. */
+  readonly chooseFailures: boolean;
   /** Address space it runs in; 0 for a kernel thread. */
   mm: MmPtr;
   /** Spinlocks held + explicit preempt_disable. */
@@ -47,11 +50,13 @@ export interface TaskOptions {
   readonly check?: CheckHook | null;
   readonly lockStats?: LockStatsHook | null;
   readonly failAlloc?: number;
+  readonly chooseFailures?: boolean;
 }
 
 /** Makes the task of CPU `id - 1`. Its generator is stream `id` of the seed. */
 export function createTask(options: TaskOptions): Task {
   const id = options.id as TaskId;
+  const { failAlloc = 0, chooseFailures = false } = options;
   return {
     heap: options.heap,
     id,
@@ -59,10 +64,11 @@ export function createTask(options: TaskOptions): Task {
     ptr: taskAt(options.heap, id),
     rules: options.rules,
     prng: Prng.fromSeed(options.seed, id),
-    lockdep: options.lockdep ?? null,
-    check: options.check ?? null,
-    lockStats: options.lockStats ?? null,
-    failAlloc: options.failAlloc ?? 0,
+    lockdep: guarded(options.lockdep),
+    check: guarded(options.check),
+    lockStats: guarded(options.lockStats),
+    failAlloc,
+    chooseFailures,
     mm: NO_MM,
     preemptCount: 0,
     irqsOff: false,
@@ -70,6 +76,15 @@ export function createTask(options: TaskOptions): Task {
     deferredFlushCpus: 0,
     loaded: 0,
   };
+}
+
+function guarded<Hook extends object>(hook: Hook | null | undefined): Hook | null {
+  return hook ? guardHook(hook) : null;
+}
+
+/** True if allocations of the task may fail although there is memory. */
+export function mayFail(task: Task): boolean {
+  return task.failAlloc > 0 || task.chooseFailures;
 }
 
 /** might_sleep(): tells lockdep that this place may sleep. */

@@ -2,17 +2,30 @@
  * One execution after the other: coroutines over one world, resumed as the strategy says.
  *
  * Everything is kept from one execution to the next and nothing is allocated per step. Tasks are bits: `live` has not
- * finished; `runnable` can be chosen; `relaxed` waits in a spin loop and is runnable again once another task has made a
- * step. A task that is live and neither sleeps.
+ * finished; `runnable` can be chosen; `relaxed` waits in a spin loop and is runnable again once another task has written;
+ * `awaiting` waits for a word to have a value. A task that is live and none of these sleeps. Daemons need not finish.
  */
 
 import { AssertionError } from '../base/assert.ts';
 import type { Violation } from '../base/finding.ts';
-import { REQUEST, S, parkTask, startSim, type Coroutine } from '../instrument/runtime.ts';
+import { L, LOG_MODE, REQUEST, S, parkTask, startSim, type Coroutine } from '../instrument/runtime.ts';
+import type { AccessObserver } from './observer.ts';
 import { ScheduleRecorder } from './schedule.ts';
+import { SpinReads } from './spinReads.ts';
 import { ASKED, SchedulerView, type Strategy } from './strategy.ts';
 import { describeDeadlock, describeLivelock, describeThrown } from './stuck.ts';
 import type { Thread, Verdict, World } from './world.ts';
+
+/** What an execution runs. */
+export interface ExecutionParts<T> {
+  readonly world: World<T>;
+  readonly threads: readonly Thread<T>[];
+  /** Run as the tasks behind the threads; the execution does not wait for them. */
+  readonly daemons: readonly Thread<T>[];
+  readonly strategy: Strategy;
+  readonly observers: readonly AccessObserver[];
+  readonly maxSteps: number;
+}
 
 export class Execution<T> {
   readonly recorder = new ScheduleRecorder();
@@ -22,28 +35,37 @@ export class Execution<T> {
   /** What was thrown in it. */
   thrown: unknown = undefined;
   private readonly world: World<T>;
-  private readonly threads: readonly Thread<T>[];
+  private readonly bodies: readonly Thread<T>[];
+  private readonly daemons: number;
   private readonly strategy: Strategy;
+  private readonly observers: readonly AccessObserver[];
   private readonly maxSteps: number;
   private readonly coroutines: Coroutine[] = [];
   /** What each task is resumed with: what it yielded. */
   private readonly values: unknown[] = [];
+  private readonly spins: SpinReads;
+  /** Word and value that each awaiting task waits for. */
+  private readonly awaited: { at: number; expected: number }[];
   private live = 0;
   private relaxed = 0;
-  private granted = 0;
+  private awaiting = 0;
 
-  constructor(world: World<T>, threads: readonly Thread<T>[], strategy: Strategy, maxSteps: number) {
+  constructor({ world, threads, daemons, strategy, observers, maxSteps }: ExecutionParts<T>) {
     this.world = world;
-    this.threads = threads;
+    this.bodies = [...threads, ...daemons];
+    this.daemons = maskOf(this.bodies.length) & ~maskOf(threads.length);
     this.strategy = strategy;
+    this.observers = observers;
     this.maxSteps = maxSteps;
-    this.view.tasks = threads.length;
+    this.spins = new SpinReads(this.bodies.length);
+    this.awaited = this.bodies.map(() => ({ at: 0, expected: 0 }));
+    this.view.tasks = this.bodies.length;
   }
 
   /** Takes a violation while the execution runs: the running task yields at its next point. */
   take(violation: Violation): void {
     this.violations.push(violation);
-    this.granted -= S.budget;
+    this.view.granted -= S.budget;
     S.budget = 0;
   }
 
@@ -57,8 +79,8 @@ export class Execution<T> {
   /** Runs one execution to its end. */
   run(): Verdict {
     this.begin();
-    const { view, strategy } = this;
-    while (this.live !== 0) {
+    const { view, strategy, daemons } = this;
+    while ((this.live & ~daemons) !== 0) {
       if (view.runnable === 0) {
         if (this.relaxed === 0) return this.stuck('deadlock');
         view.runnable = this.relaxed;
@@ -66,52 +88,79 @@ export class Execution<T> {
       }
       if (view.steps >= this.maxSteps) return this.stuck('livelock');
       const task = strategy.choose(view);
-      this.granted = Math.min(view.budget, this.maxSteps - view.steps - 1);
-      S.budget = this.granted;
-      let finished: boolean | undefined;
       try {
-        const result = this.coroutines[task].next(this.values[task]);
-        this.values[task] = result.value;
-        finished = result.done;
+        this.settle(task, this.resume(task));
       } catch (error) {
+        L.mode = LOG_MODE.off;
         this.account(task);
         return this.takeThrown(error, `task ${task + 1}`);
       }
-      this.account(task);
-      this.settle(task, finished === true);
       if (this.violations.length > 0) return 'violation';
     }
     return 'done';
   }
 
   private begin(): void {
-    const { view, threads } = this;
+    const { view, bodies } = this;
     this.world.restore();
     if (this.violations.length > 0) this.violations = [];
     this.thrown = undefined;
     this.recorder.clear();
+    this.spins.clear();
     S.request = REQUEST.none;
     S.parked = 0;
     S.woken = 0;
     S.clock = 0;
-    for (let i = 0; i < threads.length; i++) {
-      this.coroutines[i] = startSim(threads[i], this.world.task(i));
+    L.used = 0;
+    for (let i = 0; i < bodies.length; i++) {
+      this.coroutines[i] = startSim(bodies[i], this.world.task(i));
       this.values[i] = undefined;
     }
-    this.live = 2 ** threads.length - 1;
+    this.live = maskOf(bodies.length);
     this.relaxed = 0;
+    this.awaiting = 0;
     view.runnable = this.live;
     view.current = -1;
     view.reason = ASKED.start;
     view.steps = 0;
+    for (const observer of this.observers) observer.begin(view);
+  }
+
+  /** Runs a task until its budget is used up or it asks for something. @returns true when it has finished */
+  private resume(task: number): boolean {
+    const { view } = this;
+    view.firstStep = view.steps;
+    view.granted = Math.min(view.budget, this.maxSteps - view.steps - 1);
+    S.budget = view.granted;
+    S.task = task;
+    this.awaiting &= ~(1 << task);
+    L.used = 0;
+    L.mode = LOG_MODE.on;
+    let result = this.coroutines[task].next(this.values[task]);
+    while (S.request === REQUEST.choose) {
+      S.request = REQUEST.none;
+      result = this.coroutines[task].next(this.pick(S.at));
+    }
+    L.mode = LOG_MODE.off;
+    this.values[task] = result.value;
+    this.account(task);
+    return result.done === true;
+  }
+
+  private pick(options: number): number {
+    const picked = this.strategy.pick?.(this.view, options) ?? 0;
+    this.recorder.addPick(picked);
+    return picked;
   }
 
   /** Counts the steps of the resume that just ended: the points passed, and the unfinished one unless it ended at a point. */
   private account(task: number): void {
-    const steps = this.granted - S.budget + (S.budget < 0 ? 0 : 1);
-    this.view.steps += steps;
-    S.clock = this.view.steps;
+    const { view } = this;
+    const steps = view.granted - S.budget + (S.budget < 0 ? 0 : 1);
+    view.steps += steps;
+    S.clock = view.steps;
     this.recorder.add(task, steps);
+    for (const observer of this.observers) observer.ran(task, view);
   }
 
   /** Works out who can run now. */
@@ -120,8 +169,8 @@ export class Execution<T> {
     const bit = 1 << task;
     view.current = task;
     view.reason = ASKED.point;
-    view.runnable |= this.relaxed;
-    this.relaxed = 0;
+    this.spins.add(task);
+    if (this.relaxed !== 0) this.release(task);
     if (finished) {
       this.live &= ~bit;
       view.runnable &= ~bit;
@@ -133,27 +182,61 @@ export class Execution<T> {
       view.runnable |= S.woken;
       S.woken = 0;
     }
+    if (this.awaiting !== 0) this.grant();
   }
 
   private serve(task: number, bit: number): void {
     const { view } = this;
-    if (S.request === REQUEST.park) {
-      parkTask(task, S.at, view.steps);
-      view.runnable &= ~bit;
-      view.reason = ASKED.parked;
-    } else if (S.request === REQUEST.relax) {
-      this.relaxed = bit;
-      view.runnable &= ~bit;
-      view.reason = ASKED.relaxed;
-    } else {
+    if (S.request === REQUEST.woke) {
       view.reason = ASKED.woke;
+    } else {
+      view.runnable &= ~bit;
+      if (S.request === REQUEST.park) {
+        parkTask(task, S.at, view.steps);
+        view.reason = ASKED.parked;
+      } else if (S.request === REQUEST.await) {
+        this.awaiting |= bit;
+        this.awaited[task].at = S.at;
+        this.awaited[task].expected = S.expected;
+        view.reason = ASKED.parked;
+      } else {
+        this.relaxed |= bit;
+        this.spins.relax(task);
+        view.reason = ASKED.relaxed;
+      }
     }
     S.request = REQUEST.none;
   }
 
+  /** Makes tasks runnable whose spin loop may see something new after what `task` has done. */
+  private release(task: number): void {
+    for (let rest = this.relaxed & ~(1 << task); rest !== 0; rest &= rest - 1) {
+      const spinner = 31 - Math.clz32(rest & -rest);
+      if (!this.spins.isConcerned(spinner)) continue;
+      this.relaxed &= ~(1 << spinner);
+      this.view.runnable |= 1 << spinner;
+    }
+  }
+
+  /** An awaiting task can run exactly while its word has the value. */
+  private grant(): void {
+    const { view, world } = this;
+    for (let rest = this.awaiting; rest !== 0; rest &= rest - 1) {
+      const task = 31 - Math.clz32(rest & -rest);
+      const { at, expected } = this.awaited[task];
+      if (world.heap[at] === expected) view.runnable |= 1 << task;
+      else view.runnable &= ~(1 << task);
+    }
+  }
+
   private stuck(verdict: 'deadlock' | 'livelock'): Verdict {
     const describe = verdict === 'deadlock' ? describeDeadlock : describeLivelock;
-    this.violations.push(describe(this.world, this.live, this.view.steps));
+    this.violations.push(describe(this.world, this.live & ~this.daemons, this.view.steps));
     return verdict;
   }
+}
+
+/** A bit for each of `tasks` tasks. */
+function maskOf(tasks: number): number {
+  return tasks === 0 ? 0 : -1 >>> (32 - tasks);
 }

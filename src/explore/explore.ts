@@ -9,6 +9,7 @@ import { MAX_TASKS } from '../instrument/runtime.ts';
 import { Execution } from './execution.ts';
 import { randomStrategy } from './randomStrategy.ts';
 import { replayStrategy } from './replayStrategy.ts';
+import type { AccessObserver } from './observer.ts';
 import type { Schedule } from './schedule.ts';
 import type { Strategy } from './strategy.ts';
 import { VERDICTS, type Thread, type Verdict, type ViolationSink, type World } from './world.ts';
@@ -21,6 +22,10 @@ export interface Program<T, W extends World<T> = World<T>> {
   readonly setup: (sink: ViolationSink) => Sim<W>;
   /** At most 31. */
   readonly threads: readonly Thread<T>[];
+  /** Threads that need not finish, run as the tasks behind the others. */
+  readonly daemons?: readonly Thread<T>[] | undefined;
+  /** Look at every access. */
+  readonly observers?: readonly AccessObserver[] | undefined;
   /** Judges, alone, the end of an execution in which every thread finished: reports to the sink, or throws. */
   readonly check?: (world: W, sink: ViolationSink) => Sim<void>;
 }
@@ -104,9 +109,8 @@ export function replay<T, W extends World<T>>(
   schedule: Schedule,
   options: { readonly maxSteps?: number; readonly seed?: number } = {},
 ): Replayed {
-  if (schedule.tasks !== program.threads.length) {
-    throw new UsageError(`the schedule has ${schedule.tasks} tasks, the program ${program.threads.length}`);
-  }
+  const tasks = program.threads.length + (program.daemons?.length ?? 0);
+  if (schedule.tasks !== tasks) throw new UsageError(`the schedule has ${schedule.tasks} tasks, the program ${tasks}`);
   const strategy = replayStrategy(schedule, randomStrategy(options.seed ?? 0));
   const { execution, judge } = prepare(program, strategy, options.maxSteps ?? DEFAULT_MAX_STEPS);
   strategy.begin(0, execution.view);
@@ -124,9 +128,9 @@ interface Prepared<T> {
 }
 
 function prepare<T, W extends World<T>>(program: Program<T, W>, strategy: Strategy, maxSteps: number): Prepared<T> {
-  const { threads, setup, check } = program;
-  if (threads.length < 1 || threads.length > MAX_TASKS) {
-    throw new UsageError(`${threads.length} threads: 1 to ${MAX_TASKS} can be explored`);
+  const { threads, daemons = [], observers = [], setup, check } = program;
+  if (threads.length < 1 || threads.length + daemons.length > MAX_TASKS) {
+    throw new UsageError(`${threads.length + daemons.length} threads: 1 to ${MAX_TASKS} can be explored`);
   }
   let execution: Execution<T> | null = null;
   const sink: ViolationSink = (violation) => {
@@ -134,7 +138,7 @@ function prepare<T, W extends World<T>>(program: Program<T, W>, strategy: Strate
     execution.take(violation);
   };
   const world = runAlone(setup, sink);
-  execution = new Execution(world, threads, strategy, maxSteps);
+  execution = new Execution({ world, threads, daemons, strategy, observers, maxSteps });
   if (check === undefined) return { execution, judge: null };
   const checkWorld = (end: W): Sim<void> => check(end, sink);
   return { execution, judge: () => runAlone(checkWorld, world) };

@@ -9,6 +9,9 @@
 import { Prng } from '../base/prng.ts';
 import { ASKED, UNLIMITED, countTasks, nthTask, type SchedulerView, type Strategy } from './strategy.ts';
 
+/** How often something is made to go wrong where it may. */
+const FAULT_RATE = 1 / 16;
+
 const TWO_TO_32 = 0x1_0000_0000;
 
 class RandomStrategy implements Strategy {
@@ -37,6 +40,10 @@ class RandomStrategy implements Strategy {
     if (view.reason !== ASKED.point) return nthTask(runnable, this.prng.below(count));
     const others = runnable & ~(1 << current);
     return count === 2 ? 31 - Math.clz32(others) : nthTask(others, this.prng.below(count - 1));
+  }
+
+  pick(_view: SchedulerView, options: number): number {
+    return this.prng.chance(FAULT_RATE) ? 1 + this.prng.below(options - 1) : 0;
   }
 
   end(): void {

@@ -17,6 +17,7 @@ class Replay implements ReplayStrategy {
   private readonly schedule: Schedule;
   private readonly beyond: Strategy;
   private next = 0;
+  private nextPick = 0;
   private left = 0;
   private seenSteps = 0;
 
@@ -28,6 +29,7 @@ class Replay implements ReplayStrategy {
   begin(execution: number, view: SchedulerView): boolean {
     this.divergedAt = null;
     this.next = 0;
+    this.nextPick = 0;
     this.left = 0;
     this.seenSteps = 0;
     if (execution > 0) return false;
@@ -43,6 +45,12 @@ class Replay implements ReplayStrategy {
     }
     view.budget = this.left - 1;
     return run.task;
+  }
+
+  pick(view: SchedulerView, options: number): number {
+    const picked = this.schedule.picks[this.nextPick++];
+    if (picked !== undefined && picked < options) return picked;
+    return this.beyond.pick?.(view, options) ?? 0;
   }
 
   end(view: SchedulerView, failed: boolean): void {

@@ -33,6 +33,9 @@ export class SchedulerView {
   tasks = 0;
   /** Set by the strategy: points the chosen task may pass without asking. */
   budget = 0;
+  /** Steps made before the resume that ended last, and the budget it was given. */
+  firstStep = 0;
+  granted = 0;
 }
 
 export interface Strategy {
@@ -41,6 +44,8 @@ export interface Strategy {
   begin(execution: number, view: SchedulerView): boolean;
   /** The task to run next: one of `view.runnable`. Sets `view.budget`. */
   choose(view: SchedulerView): number;
+  /** One of `options`, from 0, for a choice that is no scheduling point; 0, which is what a strategy without picks, means that nothing goes wrong. */
+  pick?(view: SchedulerView, options: number): number;
   /** The execution is over. `failed`: it ended with any verdict but `done`. */
   end(view: SchedulerView, failed: boolean): void;
 }

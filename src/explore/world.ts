@@ -3,6 +3,7 @@
  * to its start before each execution and gives each thread its argument.
  */
 
+import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
 import type { Sim } from '../base/sim.ts';
 
@@ -10,6 +11,8 @@ import type { Sim } from '../base/sim.ts';
 export type ViolationSink = (violation: Violation) => void;
 
 export interface World<T> {
+  /** The memory that the threads share. */
+  readonly heap: Heap;
   /** Puts everything back as it was after the set-up. */
   restore(): void;
   /** Argument of a thread for the execution that begins: `current` for simulated kernel code. */

@@ -48,7 +48,12 @@ export interface InstrumentPlugin {
 
 const OWN_RUNTIME = 'src/instrument/runtime.ts';
 const PACKAGE_RUNTIME = 'mmstorm/instrument/runtime';
-const OWN_TWINS = { 'src/cpu/platform.ts': 'src/cpu/platform.explored.ts' };
+const OWN_TWINS = {
+  'src/cpu/platform.ts': 'src/cpu/platform.explored.ts',
+  'src/cpu/hookGuard.ts': 'src/cpu/hookGuard.explored.ts',
+  'src/arena/access.ts': 'src/arena/access.explored.ts',
+  'src/arena/slab.ts': 'src/arena/slab.explored.ts',
+};
 const SOURCE_ID = /\.[cm]?ts($|\?)/;
 const OUTPUT = /(^|\/)(node_modules|dist|coverage)\//;
 
@@ -84,7 +89,9 @@ class Pass {
   /** Puts the explored twin in the place of a module that has one. */
   resolveId(source: string, importer: string | undefined): string | null {
     if (this.options.mode !== 'explored' || importer === undefined || !/^[./]/.test(source)) return null;
-    return this.twins.get(resolve(dirname(withoutQuery(importer)), withoutQuery(source))) ?? null;
+    const twin = this.twins.get(resolve(dirname(withoutQuery(importer)), withoutQuery(source)));
+    // A twin may build on the module whose place it takes.
+    return twin === undefined || twin === withoutQuery(importer) ? null : twin;
   }
 
   /** Checks one file and rewrites it; null when there is nothing to rewrite. */

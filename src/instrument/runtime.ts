@@ -17,6 +17,10 @@ export const REQUEST = {
   relax: 2,
   /** Others became runnable: choose anew. */
   woke: 3,
+  /** Sleep until the word S.at is S.expected: a blocking step that is not enabled before. */
+  await: 4,
+  /** Pick one of S.at options; the answer comes back as the value of the yield. No scheduling point. */
+  choose: 5,
 } as const;
 
 /** The explored build's side of a scheduling point. */
@@ -29,14 +33,87 @@ export const S = {
   o: undefined as unknown,
   /** One of REQUEST; the scheduler takes it back to `none`. */
   request: 0 as number,
-  /** Word that a parking coroutine sleeps on. */
+  /** Word that a parking or awaiting coroutine sleeps on; number of options of a choice. */
   at: 0,
+  /** Value that an awaiting coroutine waits for. */
+  expected: 0,
+  /** Index of the task that runs. */
+  task: 0,
   /** Bit per task that sleeps; bit per task that was woken since the scheduler looked. */
   parked: 0,
   woken: 0,
   /** Steps of this execution so far: the logical clock. */
   clock: 0,
 };
+
+/**
+ * How a step touches a word. `rmw` is any read-modify-write that stored; one that did not only read. `park` is the look of
+ * a futex at its word, before it sleeps and when it wakes; `wake` makes sleepers runnable. `lock` is a step that was not
+ * enabled before the word allowed it, `unlock` one that allows it.
+ */
+export const ACCESS = {
+  read: 0,
+  write: 1,
+  readOnce: 2,
+  writeOnce: 3,
+  acquire: 4,
+  release: 5,
+  rmw: 6,
+  casFailed: 7,
+  fence: 8,
+  park: 9,
+  wake: 10,
+  lock: 11,
+  unlock: 12,
+  alloc: 13,
+  free: 14,
+} as const;
+
+/** Kinds, as bits, after which another task may see something else: what ends a wait. */
+export const WRITING =
+  (1 << ACCESS.write) |
+  (1 << ACCESS.writeOnce) |
+  (1 << ACCESS.release) |
+  (1 << ACCESS.rmw) |
+  (1 << ACCESS.wake) |
+  (1 << ACCESS.lock) |
+  (1 << ACCESS.unlock) |
+  (1 << ACCESS.alloc) |
+  (1 << ACCESS.free);
+
+/** Whether accesses are logged: not while the world is set up, judged or looked at by a detector. */
+export const LOG_MODE = { off: 0, on: 1 } as const;
+
+/** Words of an entry of the access log: word touched, kind, value read or written, budget of the step that touched it. */
+export const LOG_ENTRY = { at: 0, kind: 1, value: 2, budget: 3, words: 4 } as const;
+
+/** What the running task has touched since the scheduler resumed it, in order. */
+export const L = {
+  /** One of LOG_MODE. */
+  mode: 0 as number,
+  /** Words used: LOG_ENTRY.words per access. */
+  used: 0,
+  words: new Int32Array(1024),
+};
+
+/** Logs an access of the running task, if accesses are logged now. */
+export function logAccess(at: number, kind: number, value: number): void {
+  if (L.mode === LOG_MODE.off) return;
+  const { used } = L;
+  if (used === L.words.length) growLog();
+  const { words } = L;
+  words[used] = at;
+  words[used + 1] = kind;
+  words[used + 2] = value;
+  words[used + 3] = S.budget;
+  L.used = used + LOG_ENTRY.words;
+}
+
+function growLog(): void {
+  const words = new Int32Array(L.words.length * 2);
+  words.set(L.words);
+  L.words = words;
+}
 
 /** Tasks one exploration can have: they are bits of one word, and the sign bit stays clear. */
 export const MAX_TASKS = 31;

@@ -13,7 +13,8 @@
 
 import { CACHES } from '../arena/header.ts';
 import type { Sim } from '../base/sim.ts';
-import type { Task } from '../cpu/task.ts';
+import { injectFailure } from '../cpu/alloc.ts';
+import { mayFail, type Task } from '../cpu/task.ts';
 import type { MmPtr, PageTablePtr, Pfn, Vpn } from '../layout/ids.ts';
 import { atomicAddMmTlbFlushPending, readOnceMmTlbFlushPending } from '../layout/mm.ts';
 import { callRcu } from '../locks/rcu.ts';
@@ -56,7 +57,7 @@ export function tlbFlushPteRange(tlb: MmuGather, start: Vpn, end: Vpn): void {
  * __tlb_remove_page(): the gather takes over the reference of an entry that was cleared.
  * @returns true if the gather is full: the caller flushes it (tlbFlushMmu) before it removes another page
  */
-export function tlbRemovePage(task: Task, tlb: MmuGather, pfn: Pfn): boolean {
+export function tlbRemovePage(task: Task, tlb: MmuGather, pfn: Pfn): Sim<boolean> {
   tlb.pages.push(pfn);
   return tlb.pages.length >= tlb.capacity && !tlbNextBatch(task, tlb);
 }
@@ -105,12 +106,9 @@ export function tlbFinishMmu(task: Task, tlb: MmuGather): Sim<void> {
 }
 
 /** tlb_next_batch(): room for more pages. GFP_NOWAIT in the kernel, so it fails without ado. */
-function tlbNextBatch(task: Task, tlb: MmuGather): boolean {
+function tlbNextBatch(task: Task, tlb: MmuGather): Sim<boolean> {
   if (tlb.capacity >= MAX_GATHER_PAGES) return false;
-  if (task.failAlloc > 0 && task.prng.chance(task.failAlloc)) {
-    task.injectedFailures++;
-    return false;
-  }
+  if (mayFail(task) && injectFailure(task)) return false;
   tlb.capacity += MAX_GATHER_BATCH;
   return true;
 }

@@ -70,22 +70,22 @@ describe.runIf(explored)('replay', () => {
   it('a program that has changed leaves the schedule, and the step is told', () => {
     const quick = (): Sim<void> => {};
     const changed = bareProgram([update, quick, update]);
-    const again = replay(changed, decodeSchedule('1.3.a2b4c9'));
+    const again = replay(changed, decodeSchedule('2.3.a2b4c9'));
     expect(again.divergedAt).toBe(3);
   });
 
   it('a schedule that is too long for the program is a difference too', () => {
-    const again = replay(bareProgram([(): Sim<void> => {}]), decodeSchedule('1.1.a5'));
+    const again = replay(bareProgram([(): Sim<void> => {}]), decodeSchedule('2.1.a5'));
     expect(again.divergedAt).toBe(1);
   });
 
   it('past the end of a schedule another strategy goes on', () => {
-    const again = replay(program, decodeSchedule('1.3.b4'));
+    const again = replay(program, decodeSchedule('2.3.b4'));
     expect(again.divergedAt).toBeNull();
-    expect(encodeSchedule(again.schedule)).toMatch(/^1\.3\.b[4-9]/);
+    expect(encodeSchedule(again.schedule)).toMatch(/^2\.3\.b[4-9]/);
   });
 
   it('a schedule of another number of tasks is refused', () => {
-    expect(() => replay(program, decodeSchedule('1.2.a'))).toThrow(UsageError);
+    expect(() => replay(program, decodeSchedule('2.2.a'))).toThrow(UsageError);
   });
 });

@@ -10,21 +10,22 @@ describe('schedule', () => {
       { task: 1, steps: 12 },
       { task: 30, steps: 2 },
     ];
-    expect(encodeSchedule({ tasks: 31, runs })).toBe('1.31.ab12E2');
+    expect(encodeSchedule({ tasks: 31, runs, picks: [] })).toBe('2.31.ab12E2');
+    expect(encodeSchedule({ tasks: 31, runs, picks: [0, 35] })).toBe('2.31.ab12E2.0z');
   });
 
   it('comes back from its text', () => {
     const run = fc.record({ task: fc.nat(30), steps: fc.integer({ min: 1, max: 1e9 }) });
     fc.assert(
-      fc.property(fc.array(run), (runs) => {
-        const schedule = { tasks: 31, runs };
+      fc.property(fc.array(run), fc.array(fc.nat(35)), (runs, picks) => {
+        const schedule = { tasks: 31, runs, picks };
         expect(decodeSchedule(encodeSchedule(schedule))).toEqual(schedule);
       }),
       { seed: 7 },
     );
   });
 
-  it.each(['', 'a', '1.2', '1.2.F', '1.2.a0', '1.2.c', '1.2.3a', '1.2.a-', '2.2.a', '1.2.a\n'])(
+  it.each(['', 'a', '2.2', '2.2.F', '2.2.a0', '2.2.c', '2.2.3a', '2.2.a-', '1.2.a', '2.2.a\n', '2.2.a.', '2.2.a.A'])(
     'refuses %j',
     (text) => {
       expect(() => decodeSchedule(text)).toThrow(UsageError);

@@ -4,6 +4,7 @@
  */
 
 import { describe, test } from 'vitest';
+import type { Heap } from '../../src/arena/heap.ts';
 import type { Sim } from '../../src/base/sim.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { explore, type Exploration, type ExploreOptions, type Program } from '../../src/explore/explore.ts';
@@ -81,12 +82,14 @@ interface Lane<Shared> {
 }
 
 class ConcurrentWorld<Shared> {
+  readonly heap: Heap;
   readonly kernel: Kernel;
   readonly shared: Shared;
   private readonly machine: MachineWorld;
   private readonly fresh: (() => void) | undefined;
 
   constructor(kernel: Kernel, shared: Shared, fresh: (() => void) | undefined) {
+    this.heap = kernel.heap;
     this.kernel = kernel;
     this.shared = shared;
     this.fresh = fresh;

@@ -53,7 +53,7 @@ function runOnThread(body: (kernel: Kernel) => Sim<void>, options: KernelOptions
 function runExplored(body: (kernel: Kernel) => Sim<void>, options: KernelOptions): void {
   const setup = (sink: ViolationSink): Sim<World<Kernel>> => {
     const kernel = new Kernel(options, sink);
-    return { restore: () => undefined, task: () => kernel };
+    return { heap: kernel.heap, restore: () => undefined, task: () => kernel };
   };
   const { firstFailure } = explore({ setup, threads: [body], executions: 1, strategy: new Stutter() });
   if (firstFailure !== null) throw failureOf(firstFailure);

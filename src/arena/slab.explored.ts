@@ -1,0 +1,30 @@
+/**
+ * The twin of slab.ts in the explored build: the same allocator, whose allocations and frees are logged. An entry's
+ * value is the generation that the object has from then on. The cache's free list is logged too: who allocates first gets
+ * another object.
+ */
+
+import type { Access } from '../base/sim.ts';
+import { ACCESS, L, LOG_MODE, logAccess } from '../instrument/runtime.ts';
+import { CACHE, cacheAt, type CacheId } from './header.ts';
+import type { Heap } from './heap.ts';
+import * as slab from './slab.ts';
+
+export * from './slab.ts';
+
+export function slabAlloc(heap: Heap, cpu: number, cache: CacheId): Access<number> {
+  const ptr = slab.slabAlloc(heap, cpu, cache);
+  logSlab(heap, cache, ptr, ACCESS.alloc);
+  return ptr;
+}
+
+export function slabFree(heap: Heap, cpu: number, cache: CacheId, ptr: number): Access<void> {
+  slab.slabFree(heap, cpu, cache, ptr);
+  logSlab(heap, cache, ptr, ACCESS.free);
+}
+
+function logSlab(heap: Heap, cache: CacheId, ptr: number, kind: number): void {
+  if (L.mode === LOG_MODE.off) return;
+  logAccess(cacheAt(cache) + CACHE.freeHead, ACCESS.rmw, ptr);
+  if (ptr !== 0) logAccess(ptr, kind, slab.slabGeneration(heap, ptr));
+}
