@@ -23,7 +23,7 @@ export interface Program<T, W extends World<T> = World<T>> {
   /** At most 31. */
   readonly threads: readonly Thread<T>[];
   /** Threads that need not finish, run as the tasks behind the others. */
-  readonly daemons?: readonly Thread<T>[] | undefined;
+  readonly daemons?: readonly Thread<T>[];
   /** Look at every access. */
   readonly observers?: readonly AccessObserver[] | undefined;
   /** Judges, alone, the end of an execution in which every thread finished: reports to the sink, or throws. */

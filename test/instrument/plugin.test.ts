@@ -114,7 +114,10 @@ describe('in a bundler', () => {
   it('rolldown builds a program that yields, with the twin in place of the platform', async () => {
     const project = makeProject({
       'platform.ts': `${SIM}export function wait(): Sim<number> { return 1; }\n`,
-      'platform.explored.ts': `export function* wait(): Generator<number, number> { yield 99; return 2; }\n`,
+      'platform.explored.ts': [
+        `import * as plain from './platform.ts';`,
+        `export function* wait(): Generator<number, number> { yield 99; return plain.wait() + 1; }`,
+      ].join('\n'),
       'runtime.ts': `export const S = { budget: 0, v: 0, o: undefined };\n`,
       'main.ts': `${SIM}import { wait } from './platform.ts';\nexport function main(): Sim<number> { return wait() + wait(); }\n`,
     });
@@ -130,6 +133,11 @@ describe('in a bundler', () => {
     expect(map?.sources.some((source) => source.endsWith('main.ts'))).toBe(true);
     const { main } = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as { main: () => Generator };
     expect([...main()]).toEqual([99, 99]);
+    // The twin itself reaches the module whose place it takes.
+    const run = main();
+    run.next();
+    run.next();
+    expect(run.next(2)).toEqual({ value: 4, done: true });
   });
 
   it('a refusal ends the build and shows its place', async () => {
