@@ -14,6 +14,7 @@ import { checkMigrationEntries } from './migrationEntries.ts';
 import { checkPageTables } from './pageTables.ts';
 import { checkRmapReach } from './rmapReach.ts';
 import { checkStaleTlb } from './staleTlb.ts';
+import { checkVmaCounters } from './vmaCounters.ts';
 import { checkVmaTrees } from './vmaTrees.ts';
 import type { CheckCounts } from './watch.ts';
 
@@ -30,6 +31,7 @@ export const QUIESCENT_CHECKS: readonly QuiescentCheck[] = [
   { name: 'locks-free', invariants: [44], run: checkLocksFree },
   { name: 'migration-entries', invariants: [10], run: checkMigrationEntries },
   { name: 'vma-trees', invariants: [29], run: checkVmaTrees },
+  { name: 'vma-counters', invariants: [48], run: checkVmaCounters },
   { name: 'interval-trees', invariants: [25, 26], run: checkIntervalTrees },
   { name: 'anon-vmas', invariants: [27, 28, 32, 34], run: checkAnonVmas },
   { name: 'page-tables', invariants: [41], run: checkPageTables },

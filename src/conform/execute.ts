@@ -13,15 +13,34 @@ import type { Task } from '../cpu/task.ts';
 import { NO_MM, type MmPtr, type Pfn, type Vpn } from '../layout/ids.ts';
 import { sysFork } from '../mm/fork.ts';
 import { pinUserPagesFast, unpinUserPages } from '../mm/gup.ts';
+import { sysMadvise } from '../mm/madvise.ts';
 import { migrateRange } from '../mm/migrate.ts';
+import { sysMlock, sysMlock2, sysMunlock } from '../mm/mlock.ts';
 import { mmput } from '../mm/mmStruct.ts';
+import { sysMseal } from '../mm/mseal.ts';
 import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_FREE,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NORMAL,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MLOCK_ONFAULT,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -55,6 +74,7 @@ const MMAP_BITS: Readonly<Record<string, number>> = {
   fixed_noreplace: MAP_FIXED_NOREPLACE,
   populate: MAP_POPULATE,
   noreserve: MAP_NORESERVE,
+  locked: MAP_LOCKED,
 };
 const MREMAP_BITS: Readonly<Record<string, number>> = {
   maymove: MREMAP_MAYMOVE,
@@ -62,6 +82,24 @@ const MREMAP_BITS: Readonly<Record<string, number>> = {
   dontunmap: MREMAP_DONTUNMAP,
   bad8: 8,
 };
+const ADVICE: Readonly<Record<Of<'madvise'>['advice'], number>> = {
+  normal: MADV_NORMAL,
+  random: MADV_RANDOM,
+  sequential: MADV_SEQUENTIAL,
+  willneed: MADV_WILLNEED,
+  dontneed: MADV_DONTNEED,
+  free: MADV_FREE,
+  dontfork: MADV_DONTFORK,
+  dofork: MADV_DOFORK,
+  mergeable: MADV_MERGEABLE,
+  unmergeable: MADV_UNMERGEABLE,
+  wipeonfork: MADV_WIPEONFORK,
+  keeponfork: MADV_KEEPONFORK,
+  populate_read: MADV_POPULATE_READ,
+  populate_write: MADV_POPULATE_WRITE,
+  bad: 99,
+};
+const MLOCK_BITS: Readonly<Record<string, number>> = { onfault: MLOCK_ONFAULT, bad8: 8 };
 const PROT_BITS: Readonly<Record<Protection, number>> = { none: PROT_NONE, r: PROT_READ, rw: PROT_READ | PROT_WRITE };
 
 /** Does what the step says; a child that fork makes is added to `processes`. */
@@ -83,6 +121,16 @@ export function executeStep(task: Task, processes: SimulatedProcess[], action: A
       const flags = bitsOf(action.flags, MREMAP_BITS);
       return addressResult(sysMremap(task, at.bytes, len.bytes, newLen.bytes, flags, to?.bytes ?? 0));
     }
+    case 'madvise':
+      return plainResult(sysMadvise(task, action.at.bytes, action.len.bytes, ADVICE[action.advice]));
+    case 'mlock':
+      return plainResult(sysMlock(task, action.at.bytes, action.len.bytes));
+    case 'mlock2':
+      return plainResult(sysMlock2(task, action.at.bytes, action.len.bytes, bitsOf(action.flags, MLOCK_BITS)));
+    case 'munlock':
+      return plainResult(sysMunlock(task, action.at.bytes, action.len.bytes));
+    case 'mseal':
+      return plainResult(sysMseal(task, action.at.bytes, action.len.bytes, 0));
     case 'read':
       return accessResult(userRead(task, action.page as Vpn, 0), task.loaded);
     case 'write':

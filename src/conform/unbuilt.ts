@@ -8,11 +8,6 @@ export interface MissingOperation {
 }
 
 const MISSING_OPS: Partial<Record<Action['op'], string>> = {
-  madvise: 'madvise is not simulated yet',
-  mlock: 'memory locking is not simulated yet',
-  mlock2: 'memory locking is not simulated yet',
-  munlock: 'memory locking is not simulated yet',
-  mseal: 'sealing is not simulated yet',
   ksm: 'KSM is not simulated yet',
 };
 
@@ -29,7 +24,6 @@ function missingReason(action: Action): string | null {
   if (action.op === 'mmap') {
     if (action.flags.includes('hugetlb')) return 'hugetlb mappings are not simulated yet';
     if (action.shared) return 'shared mappings are not simulated yet';
-    if (action.flags.includes('locked')) return 'MAP_LOCKED is not simulated yet';
   }
   return MISSING_OPS[action.op] ?? null;
 }

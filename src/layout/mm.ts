@@ -57,6 +57,8 @@ export const MM = {
   mmapEnd: afterPtl + 21,
   /** sysctl_max_map_count, per mm so that a test can lower it. */
   maxMapCount: afterPtl + 22,
+  /** Pages that MREMAP_DONTUNMAP left counted in lockedVm for ever. The kernel does not know them; observers must. */
+  strandedLockedVm: afterPtl + 23,
 } as const;
 export const MM_WORDS = 40;
 export const MM_TABLE = fieldTable('mm_struct', MM, MM_WORDS);
@@ -123,6 +125,9 @@ export function mmLockedVm(heap: Heap, mm: MmPtr): Access<number> {
 }
 export function setMmLockedVm(heap: Heap, mm: MmPtr, pages: number): Access<void> {
   store(heap, mm + MM.lockedVm, pages);
+}
+export function addMmStrandedLockedVm(heap: Heap, mm: MmPtr, pages: number): Access<void> {
+  heap[mm + MM.strandedLockedVm] += pages;
 }
 export function mmMemlockLimit(heap: Heap, mm: MmPtr): Access<number> {
   return load(heap, mm + MM.memlockLimit);

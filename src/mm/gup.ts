@@ -14,7 +14,8 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import type { MmPtr, Pfn, Vpn } from '../layout/ids.ts';
 import { MMF_HAS_PINNED, atomicSetMmFlags, readOnceMmFlags } from '../layout/mm.ts';
-import { GUP_PIN_COUNTING_BIAS, zeroPfn } from '../layout/page.ts';
+import { GUP_PIN_COUNTING_BIAS, PG_dirty, atomicSetPageFlags, readOncePageFlags, zeroPfn } from '../layout/page.ts';
+import { folioLock, folioUnlock } from '../locks/folioLock.ts';
 import { gupFast } from './gupFast.ts';
 import { FOLL_GET, FOLL_LONGTERM, FOLL_PIN, FOLL_WRITE } from './gupFlags.ts';
 import { gupSlow } from './gupSlow.ts';
@@ -53,6 +54,21 @@ export function unpinUserPages(task: Task, pages: readonly Pfn[]): Sim<void> {
     if (task.check !== null) task.check.unpinned(task, pfn);
     folioPutRefs(task, pfn, GUP_PIN_COUNTING_BIAS);
   }
+}
+
+/**
+ * unpin_user_pages_dirty_lock(): for who wrote to the pages. They become dirty before the pins go, or what was written could
+ * be taken for nothing worth keeping. May wait for the folio locks.
+ */
+export function unpinUserPagesDirtyLock(task: Task, pages: readonly Pfn[]): Sim<void> {
+  for (let i = 0; i < pages.length; i++) {
+    const pfn = pages[i];
+    if (pfn === zeroPfn(task.heap) || (readOncePageFlags(task.heap, pfn) & PG_dirty) !== 0) continue;
+    folioLock(task, pfn);
+    atomicSetPageFlags(task.heap, pfn, PG_dirty);
+    folioUnlock(task, pfn);
+  }
+  unpinUserPages(task, pages);
 }
 
 /** put_page() for each page of getUserPages. */

@@ -58,13 +58,16 @@ function getUserPage(task: Task, mm: MmPtr, vpn: Vpn, flags: number, pages: Pfn[
 }
 
 /**
- * populate_vma_page_range(): faults the pages of [start, end) in, up to the first that cannot be. The mapping allows it.
- * @locked mmapLock(read)
+ * __get_user_pages() for nobody: faults the pages of [start, end) in, up to the first that cannot be. The mapping allows it.
+ * @locked mmapLock
+ * @returns 0, -EFAULT, -ENOMEM or -EINTR
  */
-export function gupFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, start: Vpn, end: Vpn, flags: number): Sim<void> {
+export function gupFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, start: Vpn, end: Vpn, flags: number): Sim<number> {
   for (let at = start as number; at < end; at++) {
-    if (followOrFaultIn(task, mm, vma, at as Vpn, flags) < 0) return;
+    const pfn = followOrFaultIn(task, mm, vma, at as Vpn, flags);
+    if (pfn < 0) return pfn;
   }
+  return 0;
 }
 
 /** follow_page_mask() and faultin_page() until there is a page: the page, or an error. @locked mmapLock(read) */

@@ -12,16 +12,16 @@
  *           for a reader that holds only RCU. Except when a new VMA cannot be allocated: then a hole is left, because the
  *           pages are gone already.
  *
- * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, shared memory, hugetlb, MAP_LOCKED,
- * MAP_GROWSDOWN, address-space limits, commit charge.
+ * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, shared memory, hugetlb, MAP_GROWSDOWN,
+ * address-space limits, commit charge.
  */
 
-import { EEXIST, ENOMEM } from '../base/errno.ts';
+import { EAGAIN, EEXIST, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_NODE, NO_VMA, type MmPtr, type VmaNodePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { mmMapCount, mmMaxMapCount } from '../layout/mm.ts';
-import { VM_ACCOUNT, VM_EXEC, VM_NORESERVE, VM_READ, VM_WRITE, setVmaFlags } from '../layout/vma.ts';
+import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
+import { VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ, VM_WRITE, setVmaFlags } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import {
   clearMunmapPtes,
@@ -32,19 +32,27 @@ import {
   type VmaMunmap,
 } from './munmapVmas.ts';
 import { getUnmappedArea } from './placement.ts';
-import { MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_NORESERVE, PROT_EXEC, PROT_READ, PROT_WRITE } from './syscallFlags.ts';
+import {
+  MAP_FIXED,
+  MAP_FIXED_NOREPLACE,
+  MAP_LOCKED,
+  MAP_NORESERVE,
+  PROT_EXEC,
+  PROT_READ,
+  PROT_WRITE,
+} from './syscallFlags.ts';
 import { initVmaRange, vmaAlloc, vmaFree } from './vma.ts';
 import { vmaStoreNew } from './vmaAdjust.ts';
 import { vmaMergeNewRange } from './vmaMerge.ts';
 import { vmgForRange } from './vmaMergeRules.ts';
-import { vmStatAccount } from './vmStat.ts';
+import { canDoMlock, mlockFutureOk, vmStatAccount } from './vmStat.ts';
 import { vmaFind, vmaFindBelow, vmaFindRange, vmaTreeCancel, vmaTreePrealloc, vmaTreeStore } from './vmaTree.ts';
 
 /**
  * Maps `nrPages` pages of private anonymous memory (do_mmap).
  *
  * @param vpn page number demanded or wished for, NULL_VPN without a wish
- * @returns the page number of the mapping, or -ENOMEM, -EINVAL, -EPERM, -EEXIST
+ * @returns the page number of the mapping, or -ENOMEM, -EINVAL, -EPERM, -EEXIST, -EAGAIN
  * @locked mmapLock(write)
  */
 export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: number, flags: number): Sim<number> {
@@ -56,8 +64,11 @@ export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: n
   if (at < 0) return at;
   const noReplace = (flags & MAP_FIXED_NOREPLACE) !== 0;
   if (noReplace && vmaFindRange(task, mm, at, at + nrPages) !== NO_VMA) return -EEXIST;
-  const reserve = (flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE;
-  return mmapRegion(task, mm, at as Vpn, nrPages, accountable(vmFlagsOfProt(prot) | reserve));
+  if ((flags & MAP_LOCKED) !== 0) {
+    if (!canDoMlock(task, mm)) return -EPERM;
+    if (!mlockFutureOk(task, mm, nrPages)) return -EAGAIN;
+  }
+  return mmapRegion(task, mm, at as Vpn, nrPages, accountable(vmFlagsOfProt(prot) | vmFlagsOfMap(flags)));
 }
 
 /** Access bits of a mapping with this protection (calc_vm_prot_bits). */
@@ -69,6 +80,11 @@ export function vmFlagsOfProt(prot: number): number {
   return flags;
 }
 
+/** What else of the arguments becomes a property of the mapping (calc_vm_flag_bits). */
+function vmFlagsOfMap(flags: number): number {
+  return ((flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE) | ((flags & MAP_LOCKED) === 0 ? 0 : VM_LOCKED);
+}
+
 /** Writable private memory counts against the commit limit unless it is mapped with MAP_NORESERVE. */
 function accountable(flags: number): number {
   return (flags & (VM_WRITE | VM_NORESERVE)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
@@ -78,8 +94,13 @@ function accountable(flags: number): number {
 function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, flags: number): Sim<number> {
   const end = (start + nrPages) as Vpn;
   const vms = initVmaMunmap(mm, vmaFindRange(task, mm, start, end), start, end, false);
-  const holeNode = vms.vma === NO_VMA ? NO_NODE : setUpReplacement(task, vms);
-  if (vms.vma !== NO_VMA && holeNode === NO_NODE) return -ENOMEM;
+  let holeNode = NO_NODE;
+  if (vms.vma !== NO_VMA) {
+    const error = gatherMunmapVmas(task, vms);
+    if (error !== 0) return error;
+    holeNode = setUpReplacement(task, vms);
+    if (holeNode === NO_NODE) return -ENOMEM;
+  }
   const vmg = vmgForRange(mm, start, end, start, flags);
   vmg.prev = vms.vma === NO_VMA ? vmaFindBelow(task, mm, start) : vms.prev;
   vmg.next = vms.vma === NO_VMA ? vmaFind(task, mm, end) : vms.next;
@@ -92,17 +113,17 @@ function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, flags: n
     completeMunmapVmas(task, vms);
   }
   vmStatAccount(task, mm, flags, nrPages);
+  if ((flags & VM_LOCKED) !== 0) setMmLockedVm(task.heap, mm, mmLockedVm(task.heap, mm) + nrPages);
   return start;
 }
 
 /**
- * Cuts out, detaches and empties the VMAs of the range. Once their pages are gone only a hole can be left if the rest
- * fails; the kernel insists on the memory for that (__GFP_NOFAIL), here it is reserved beforehand.
+ * Empties the gathered VMAs of the range. Once their pages are gone only a hole can be left if the rest fails; the kernel
+ * insists on the memory for that (__GFP_NOFAIL), here it is reserved beforehand.
  *
  * @returns the block for the hole; or 0 without memory, all VMAs attached and untouched but for splits
  */
 function setUpReplacement(task: Task, vms: VmaMunmap): Sim<VmaNodePtr> {
-  if (gatherMunmapVmas(task, vms) !== 0) return NO_NODE;
   const node = vmaTreePrealloc(task, vms.mm);
   if (node === NO_NODE) reattachVmas(task, vms);
   else clearMunmapPtes(task, vms, true);

@@ -12,7 +12,7 @@
  * anonymous memory has them all), RLIMIT_DATA, commit charge.
  */
 
-import { EINVAL, ENOMEM } from '../base/errno.ts';
+import { EINVAL, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_ANON_VMA, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
@@ -20,8 +20,10 @@ import {
   VM_ACCOUNT,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_LOCKED,
   VM_NORESERVE,
   VM_READ,
+  VM_SEALED,
   VM_SHARED,
   VM_WRITE,
   setVmaFlags,
@@ -34,6 +36,7 @@ import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { changeProtection } from './changeProtection.ts';
 import { vmFlagsOfProt } from './mmap.ts';
 import { tlbFinishMmu, tlbGatherMmu, type MmuGather } from './mmuGather.ts';
+import { populateVmaPageRange } from './populate.ts';
 import { PROT_GROWSDOWN, PROT_GROWSUP } from './syscallFlags.ts';
 import { vmaModifyFlags } from './vmaModify.ts';
 import { vmStatAccount } from './vmStat.ts';
@@ -44,7 +47,8 @@ const VM_ACCESS_FLAGS = VM_READ | VM_WRITE | VM_EXEC;
 /**
  * Gives [start, start + nrPages) the protection `prot`; PROT_GROWSDOWN extends the range to the start of the stack.
  *
- * @returns 0; -ENOMEM for a hole or without memory, VMAs before it then changed; -EINVAL for growing what does not grow
+ * @returns 0; -ENOMEM for a hole or without memory, -EPERM for a sealed VMA, VMAs before it then changed; -EINVAL for growing
+ *          what does not grow
  * @locked mmapLock(write)
  */
 export function doMprotect(task: Task, mm: MmPtr, start: Vpn, nrPages: number, prot: number): Sim<number> {
@@ -85,7 +89,7 @@ function protectVmas(task: Task, mm: MmPtr, tlb: MmuGather, start: Vpn, end: Vpn
 /**
  * One VMA's share of the range.
  *
- * @returns 0 or -ENOMEM, protection then unchanged, but the VMA may be split
+ * @returns 0; -EPERM, even if nothing is to change; or -ENOMEM, protection then unchanged, but the VMA may be split
  * @locked mmapLock(write)
  */
 function mprotectFixup(
@@ -99,6 +103,7 @@ function mprotectFixup(
 ): Sim<number> {
   const { heap } = task;
   const oldFlags = vmaFlags(heap, vma);
+  if ((oldFlags & VM_SEALED) !== 0) return -EPERM;
   let newFlags = (oldFlags & ~VM_ACCESS_FLAGS) | access;
   if (newFlags === oldFlags) return 0;
   if ((newFlags & VM_WRITE) !== 0) {
@@ -113,6 +118,9 @@ function mprotectFixup(
   vmaStartWrite(task, mm, target);
   setVmaFlags(heap, target, newFlags);
   changeProtection(task, tlb, target, start, end, newFlags, (newFlags & VM_WRITE) !== 0);
+  const becomesWritable = (newFlags & VM_WRITE) !== 0 && (oldFlags & (VM_WRITE | VM_SHARED)) === 0;
+  // What is locked shall not fault later for having been shared: copies are made now. Failures show at the access.
+  if (becomesWritable && (oldFlags & VM_LOCKED) !== 0) populateVmaPageRange(task, mm, target, start, end);
   vmStatAccount(task, mm, oldFlags, -(end - start));
   vmStatAccount(task, mm, newFlags, end - start);
   return 0;

@@ -10,15 +10,15 @@
  *             failure leaves the destination unmapped, the tail cut off, or the earlier VMAs of a batch moved.
  *
  * Kernel: check_prep_vma(), mremap_to(), mremap_at(), expand_vma(), shrink_vma(), remap_move() in mm/mremap.c (6.18). Not
- * modelled: sealed, hugetlb, special and shared mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
+ * modelled: hugetlb, special and shared mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
  */
 
 import { assertNever, fail } from '../base/assert.ts';
-import { EAGAIN, EFAULT, EINVAL, ENOMEM } from '../base/errno.ts';
+import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { VM_LOCKED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
+import { VM_LOCKED, VM_SEALED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { moveVma, vrmSetNewAddr, vrmStatAccount } from './mremapMove.ts';
 import { doMunmap } from './munmap.ts';
 import { vmaExpandable } from './placement.ts';
@@ -43,11 +43,12 @@ export function doMremap(task: Task, vrm: VmaRemap): Sim<number> {
   return vrmImpliesNewAddr(vrm) ? mremapTo(task, vrm) : mremapAt(task, vrm);
 }
 
-/** What the VMA must satisfy, and what is asked of it (check_prep_vma). @returns 0, -EFAULT, -EINVAL or -EAGAIN */
+/** What the VMA must satisfy, and what is asked of it (check_prep_vma). @returns 0, -EFAULT, -EPERM, -EINVAL or -EAGAIN */
 function checkPrepVma(task: Task, vrm: VmaRemap): Sim<number> {
   const { heap } = task;
   const { vma, addr, newLen } = vrm;
   if (vma === NO_VMA) return -EFAULT;
+  if ((vmaFlags(heap, vma) & VM_SEALED) !== 0) return -EPERM;
   vrmSetType(vrm);
   if (!vrmImpliesNewAddr(vrm)) vrm.newAddr = addr;
   if (vrm.type !== 'expand' && !vrmImpliesNewAddr(vrm)) return 0;
@@ -156,7 +157,8 @@ function remapMove(task: Task, vrm: VmaRemap): Sim<number> {
     seen = true;
     target = moved + vrm.newLen;
     lastEnd = vmaLast;
-    vma = vmaFindRange(task, vrm.mm, lastEnd, end);
+    // What was moved may have merged with what it was moved from, and then reaches beyond the range.
+    vma = lastEnd < end ? vmaFindRange(task, vrm.mm, lastEnd, end) : NO_VMA;
   }
   return result;
 }

@@ -14,13 +14,16 @@
  *
  * Kernel: move_vma(), copy_vma_and_data(), unmap_source_vma(), dontunmap_complete() in mm/mremap.c. Not modelled: KSM,
  * hugetlb, userfaultfd, commit charge.
+ *
+ * As in Linux since 6.15: MREMAP_DONTUNMAP counts the pages of the target as locked and unlocks the source, but nobody
+ * subtracts the pages of the source. They count against RLIMIT_MEMLOCK until the process ends.
  */
 
 import { ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
+import { addMmStrandedLockedVm, mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
 import { VM_ACCOUNT, VM_LOCKED, VM_LOCKONFAULT, setVmaFlags, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { copyVma, type CopiedVma } from './copyVma.ts';
@@ -30,6 +33,7 @@ import { getUnmappedArea } from './placement.ts';
 import { MREMAP_DONTUNMAP, MREMAP_FIXED } from './syscallFlags.ts';
 import { unlinkAnonVmas } from './unlinkAnonVmas.ts';
 import { NULL_VPN } from './userSpace.ts';
+import { vmaPages } from './vma.ts';
 import { vmStatAccount } from './vmStat.ts';
 import { vmaFindBelow, vmaFind } from './vmaTree.ts';
 import { vrmImpliesNewAddr, type VmaRemap } from './vrm.ts';
@@ -121,6 +125,7 @@ function moveEntries(task: Task, vrm: VmaRemap, copied: CopiedVma): Sim<number> 
 function dontunmapComplete(task: Task, vrm: VmaRemap, newVma: VmaPtr): Sim<void> {
   const { heap } = task;
   const { vma } = vrm;
+  if ((vmaFlags(heap, vma) & VM_LOCKED) !== 0) addMmStrandedLockedVm(heap, vrm.mm, vmaPages(heap, vma));
   changeFlags(task, vrm.mm, vma, 0, VM_LOCKED | VM_LOCKONFAULT);
   const whole = vrm.addr === vmaStart(heap, vma) && vrm.addr + vrm.oldLen === vmaEnd(heap, vma);
   if (newVma !== vma && whole) unlinkAnonVmas(task, vma);

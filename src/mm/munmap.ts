@@ -17,7 +17,8 @@ import { vmaFindRange, vmaTreePrealloc, vmaTreeStore } from './vmaTree.ts';
  * Unmaps `nrPages` pages from `start`; holes do not matter.
  *
  * @param unlock release the mmap lock on success, downgrading it early; on failure it stays held
- * @returns 0, -EINVAL (empty range or beyond the address space) or -ENOMEM (VMAs attached again, perhaps split)
+ * @returns 0, -EINVAL (empty range or beyond the address space), -EPERM (a sealed VMA in the range) or -ENOMEM; after the
+ *          last two the VMAs are as before, perhaps split
  * @locked mmapLock(write)
  */
 export function doMunmap(task: Task, mm: MmPtr, start: Vpn, nrPages: number, unlock: boolean): Sim<number> {

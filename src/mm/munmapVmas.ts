@@ -13,13 +13,13 @@
  * in a second maple tree, whose memory may be missing; here it is a list. Not modelled: userfaultfd, commit charge.
  */
 
-import { ENOMEM } from '../base/errno.ts';
+import { ENOMEM, EPERM } from '../base/errno.ts';
 import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm, setMmMapCount } from '../layout/mm.ts';
-import { VM_LOCKED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
+import { VM_LOCKED, VM_SEALED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { mmapReadUnlock, mmapWriteDowngrade, mmapWriteUnlock } from '../locks/mmapLock.ts';
 import { vmaMarkAttached, vmaMarkDetached, vmaStartWrite } from '../locks/vmaLock.ts';
 import { unmapRegion } from './unmapRegion.ts';
@@ -68,7 +68,7 @@ export function initVmaMunmap(mm: MmPtr, vma: VmaPtr, start: Vpn, end: Vpn, unlo
 /**
  * Cuts the range out of the VMAs at its edges and detaches all VMAs inside (vms_gather_munmap_vmas).
  *
- * @returns 0; or -ENOMEM, every VMA then attached again, splits already made remain
+ * @returns 0; or -ENOMEM or -EPERM (a sealed VMA), every VMA then attached again, splits already made remain
  * @locked mmapLock(write)
  */
 export function gatherMunmapVmas(task: Task, vms: VmaMunmap): Sim<number> {
@@ -79,18 +79,18 @@ export function gatherMunmapVmas(task: Task, vms: VmaMunmap): Sim<number> {
     // The limit may be exceeded for a moment, for mappings go; but not when one VMA is to become two.
     const hole = end < vmaEnd(heap, vms.vma);
     if (hole && mmMapCount(heap, mm) >= mmMaxMapCount(heap, mm)) return -ENOMEM;
+    if ((vmaFlags(heap, vms.vma) & VM_SEALED) !== 0) return -EPERM;
     const error = splitVmaUnlimited(task, mm, vms.vma, start, true);
     if (error !== 0) return error;
   }
   vms.prev = vmaFindBelow(task, mm, start);
   let vma = vmaFindRange(task, mm, start, end);
   while (vma !== NO_VMA) {
-    if (vmaEnd(heap, vma) > end) {
-      const error = splitVmaUnlimited(task, mm, vma, end, false);
-      if (error !== 0) {
-        reattachVmas(task, vms);
-        return error;
-      }
+    let error = (vmaFlags(heap, vma) & VM_SEALED) === 0 ? 0 : -EPERM;
+    if (error === 0 && vmaEnd(heap, vma) > end) error = splitVmaUnlimited(task, mm, vma, end, false);
+    if (error !== 0) {
+      reattachVmas(task, vms);
+      return error;
     }
     vmaStartWrite(task, mm, vma);
     vmaMarkDetached(task, vma);

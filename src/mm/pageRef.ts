@@ -68,7 +68,13 @@ export function folioPutRefs(task: Task, pfn: Pfn, n: number): Sim<void> {
   if (count === 0) freeFolio(task, pfn);
 }
 
-function freeFolio(task: Task, pfn: Pfn): Sim<void> {
+/** folio_ref_freeze(): takes the caller's reference for the last one, if it is: nobody can get another afterwards. */
+export function folioRefFreeze(task: Task, pfn: Pfn): Sim<boolean> {
+  return cmpxchgPageRefcount(task.heap, pfn, 1, 0) === 1;
+}
+
+/** free_frozen_pages(): frees what folioRefFreeze froze, or what the last reference was dropped on. */
+export function freeFolio(task: Task, pfn: Pfn): Sim<void> {
   if (task.check !== null) task.check.pageFreed(task, pfn);
   resetFrame(task.heap, pfn);
   kmemCacheFree(task, CACHES.frame, pageAt(task.heap, pfn));

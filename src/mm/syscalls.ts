@@ -23,6 +23,7 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
@@ -40,14 +41,14 @@ import { TASK_SIZE, addrToVpn, isMisaligned, pageAlign, pagesOf, vpnToAddr, wrap
 import { initVrm } from './vrm.ts';
 
 const MAP_KIND = MAP_PRIVATE | MAP_ANONYMOUS;
-const MAP_SUPPORTED = MAP_KIND | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_NORESERVE | MAP_POPULATE;
+const MAP_SUPPORTED = MAP_KIND | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE;
 const PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP;
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWS;
 const MREMAP_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
 /** Maps that moving to a given place may need for a moment, checked before the destination is unmapped. */
 const REMAP_TO_HEADROOM = 5;
 
-/** mmap(2). @returns the address of the mapping, -EINTR, -EINVAL, -ENOMEM, -EPERM or -EEXIST */
+/** mmap(2). @returns the address of the mapping, -EINTR, -EINVAL, -ENOMEM, -EPERM, -EEXIST or -EAGAIN */
 export function sysMmap(task: Task, addr: number, len: number, prot: number, flags: number): Sim<number> {
   const { mm } = task;
   if ((flags & MAP_KIND) !== MAP_KIND || (flags & ~MAP_SUPPORTED) !== 0) return -EINVAL;
@@ -58,11 +59,11 @@ export function sysMmap(task: Task, addr: number, len: number, prot: number, fla
   const start = len === 0 ? -EINVAL : doMmap(task, mm, vpn, pages, prot, flags);
   mmapWriteUnlock(task, mm);
   if (start < 0) return start;
-  if ((flags & MAP_POPULATE) !== 0) faultInPages(task, mm, start as Vpn, (start + pages) as Vpn);
+  if ((flags & (MAP_POPULATE | MAP_LOCKED)) !== 0) faultInPages(task, mm, start as Vpn, (start + pages) as Vpn);
   return vpnToAddr(start);
 }
 
-/** munmap(2). @returns 0, -EINTR, -EINVAL or -ENOMEM */
+/** munmap(2). @returns 0, -EINTR, -EINVAL, -EPERM or -ENOMEM */
 export function sysMunmap(task: Task, addr: number, len: number): Sim<number> {
   const { mm } = task;
   if (mmapWriteLockKillable(task, mm) !== 0) return -EINTR;
@@ -71,7 +72,7 @@ export function sysMunmap(task: Task, addr: number, len: number): Sim<number> {
   return error;
 }
 
-/** mprotect(2). @returns 0, -EINTR, -EINVAL or -ENOMEM */
+/** mprotect(2). @returns 0, -EINTR, -EINVAL, -EPERM or -ENOMEM */
 export function sysMprotect(task: Task, addr: number, len: number, prot: number): Sim<number> {
   const { mm } = task;
   if ((prot & PROT_GROWS) === PROT_GROWS || isMisaligned(addr)) return -EINVAL;

@@ -21,6 +21,11 @@ export function vmStatAccount(task: Task, mm: MmPtr, flags: number, pages: numbe
   if (isDataMapping(flags)) setMmDataVm(heap, mm, mmDataVm(heap, mm) + pages);
 }
 
+/** True if the process may lock memory at all (can_do_mlock): nobody here has CAP_IPC_LOCK. */
+export function canDoMlock(task: Task, mm: MmPtr): Sim<boolean> {
+  return mmMemlockLimit(task.heap, mm) !== 0;
+}
+
 /** True if `pages` more locked pages stay within RLIMIT_MEMLOCK (mlock_future_ok). @locked mmapLock(write) */
 export function mlockFutureOk(task: Task, mm: MmPtr, pages: number): Sim<boolean> {
   const limit = mmMemlockLimit(task.heap, mm);

@@ -13,6 +13,7 @@ export const LINUX_7_0: Rules = {
   mremap: { rmapLocks: 'byOrder', flush: 'beforeUnlock', multiVma: true },
   munmap: { downgrade: true },
   fault: { perVmaLock: true },
+  madvise: { perVmaLock: true },
 };
 
 const LINUX_6_18: Rules = { ...LINUX_7_0, anonVma: { ...LINUX_7_0.anonVma, cloneOrder: 'same' } };
@@ -28,6 +29,7 @@ const LINUX_2_6_34_RC: Rules = {
   mremap: { rmapLocks: 'never', flush: 'afterUnlock', multiVma: false },
   munmap: { downgrade: false },
   fault: { perVmaLock: false },
+  madvise: { perVmaLock: false },
 };
 
 export interface KernelPreset {

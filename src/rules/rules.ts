@@ -57,6 +57,10 @@ export interface Rules {
     /** Whether faults try the per-VMA lock first (6.4+). */
     readonly perVmaLock: boolean;
   };
+  readonly madvise: {
+    /** Whether MADV_DONTNEED and MADV_FREE try the per-VMA lock first (6.17+). */
+    readonly perVmaLock: boolean;
+  };
 }
 
 /** Documentation of one switch. */
@@ -159,5 +163,11 @@ export const RULE_DOCS: readonly RuleDoc[] = [
     values: ['true', 'false'],
     what: 'whether faults try the per-VMA lock before mmap_lock',
     reference: '5e31275cc997 (6.4)',
+  },
+  {
+    rule: 'madvise.perVmaLock',
+    values: ['true', 'false'],
+    what: 'whether MADV_DONTNEED and MADV_FREE of one mapping try the per-VMA lock before mmap_lock',
+    reference: 'madvise_lock() and try_vma_read_lock() in mm/madvise.c, 6.17',
   },
 ];

@@ -177,7 +177,11 @@ export const CORRUPTIONS: readonly Corruption[] = [
     what: 'the tree and the VMA disagree on the range',
     corrupt: (w) => (w.heap[w.heap[w.mm + MM.vmaTree] + VMA_NODE.entries + 1] = 13),
     kind: 'vma-tree',
-    signatures: ['vma tree: a range differs from its VMA'],
+    signatures: [
+      'vma tree: a range differs from its VMA',
+      'total_vm differs from the VMAs',
+      'data_vm differs from the VMAs',
+    ],
   },
   {
     what: 'map_count is off',
@@ -333,6 +337,8 @@ export const CORRUPTIONS: readonly Corruption[] = [
       w.heap[vma + VMA.start] = 10;
       w.heap[vma + VMA.pgoff] = 10;
       w.heap[w.heap[vma + VMA.avcFirst] + AVC.pgoff] = 10;
+      w.heap[w.mm + MM.totalVm] += 2;
+      w.heap[w.mm + MM.dataVm] += 2;
     },
     kind: 'vma-tree',
     signatures: ['vma tree: ranges overlap or are empty'],
@@ -420,6 +426,8 @@ function secondVma(w: ForgedWorld): number {
   heap[w.avc + AVC.subtreeLast] = 15;
   heap[vma + VMA.avcFirst] = avc;
   heap[w.anonVma + ANON_VMA.numActiveVmas] = 2;
+  heap[w.mm + MM.totalVm] += 4;
+  heap[w.mm + MM.dataVm] += 4;
   const node = heap[w.mm + MM.vmaTree];
   heap[node + VMA_NODE.count] = 2;
   const entry = node + VMA_NODE.entries + VMA_NODE_ENTRY_WORDS;

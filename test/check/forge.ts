@@ -17,7 +17,7 @@ import { MM, clearMm } from '../../src/layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_lru, makeAnonMapping, pageAt, pfnAt } from '../../src/layout/page.ts';
 import { LEVEL_PGD, TABLE, entryAt, initTable, tableIndex } from '../../src/layout/pageTable.ts';
 import { PTE_DIRTY, PTE_WRITE, PTE_YOUNG, makePte } from '../../src/layout/pte.ts';
-import { VMA, VMA_WORDS } from '../../src/layout/vma.ts';
+import { VMA, VMA_WORDS, VM_READ, VM_WRITE } from '../../src/layout/vma.ts';
 import { setVmaNodeCapacity, setVmaNodeCount, setVmaNodeEntry } from '../../src/layout/vmaNode.ts';
 import type { VmaNodePtr } from '../../src/layout/ids.ts';
 
@@ -47,6 +47,9 @@ export function forgeWorld(): ForgedWorld {
   const mm = slabAlloc(heap, 0, CACHES.mm) as MmPtr;
   clearMm(heap, mm, ASID);
   heap[mm + MM.process] = 1;
+  heap[mm + MM.users] = 1;
+  heap[mm + MM.totalVm] = END - START;
+  heap[mm + MM.dataVm] = END - START;
   const { vma, anonVma, avc } = forgeVma(heap, mm);
   forgeTree(heap, mm, vma);
   const pteTable = forgeTables(heap, mm);
@@ -82,6 +85,7 @@ function forgeVma(heap: Heap, mm: MmPtr): { vma: VmaPtr; anonVma: AnonVmaPtr; av
   heap[vma + VMA.start] = START;
   heap[vma + VMA.end] = END;
   heap[vma + VMA.pgoff] = START;
+  heap[vma + VMA.flags] = VM_READ | VM_WRITE;
   const anonVma = slabAlloc(heap, 0, CACHES.anonVma) as AnonVmaPtr;
   const avc = slabAlloc(heap, 0, CACHES.anonVmaChain) as AvcPtr;
   initAvc(heap, avc, vma, anonVma);

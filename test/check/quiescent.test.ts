@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { checkQuiescent } from '../../src/check/quiescent.ts';
 import { CORRUPTIONS } from './corruptions.ts';
+import { COUNTER_CORRUPTIONS } from './counterCorruptions.ts';
 import { forgeWorld } from './forge.ts';
 
 describe('quiescent checks', () => {
@@ -8,7 +9,7 @@ describe('quiescent checks', () => {
     expect(checkQuiescent(forgeWorld().heap)).toEqual([]);
   });
 
-  test.each(CORRUPTIONS)('$what', ({ corrupt, kind, signatures }) => {
+  test.each([...CORRUPTIONS, ...COUNTER_CORRUPTIONS])('$what', ({ corrupt, kind, signatures }) => {
     const world = forgeWorld();
     corrupt(world);
     const violations = checkQuiescent(world.heap);

@@ -2,17 +2,20 @@
  * Address spaces as pictures, and small scripts that change them, for table tests of the VMA side. One step per line; pages
  * are counted from the page BASE.
  *
- *   map AT LEN PROT [FLAG...]        PROT rw r w n x (= rwx); FLAG nr (MAP_NORESERVE), noreplace, populate, hint (not fixed)
+ *   map AT LEN PROT [FLAG...]        PROT rw r w n x (= rwx); FLAG nr (MAP_NORESERVE), noreplace, populate, locked, hint (not fixed)
  *   unmap AT LEN      protect AT LEN PROT      remap AT OLD NEW FLAGS [TO]   (FLAGS of M F D, or -)
  *   move AT LEN TO    remap with MF, equal lengths      keep AT LEN TO   the same with MFD
  *   write AT TEXT     one character per page, `.` skips a page           read AT LEN
  *   fork              goes on in the child              limit N          max_map_count := map_count + N
+ *   lock AT LEN       mlock                             lockonfault AT LEN                unlock AT LEN
+ *   memlock N         RLIMIT_MEMLOCK := N pages         seal AT LEN                       advise AT LEN ADVICE
  *
  * A step may be followed by what it must lead to:
  *
  *   = RESULT          page number, 0 or errno name; without it the step must succeed
  *   see AT PICTURE    VMAs: one letter of PROT per page, `.` for no mapping, `|` between two VMAs that touch
  *   data AT PICTURE   pages: their character, `0` zero page, `_` mapped but empty, `.` for no mapping
+ *   marks AT PICTURE  other flags, one letter per page (MARKS), `-` for none of them, `.` for no mapping
  */
 import { expect } from 'vitest';
 import { fail } from '../../src/base/assert.ts';
@@ -21,18 +24,51 @@ import type { Access, Sim } from '../../src/base/sim.ts';
 import { treeRanges } from '../../src/check/view.ts';
 import type { Heap } from '../../src/arena/heap.ts';
 import type { MmPtr, Vpn } from '../../src/layout/ids.ts';
-import { mmMapCount, setMmMaxMapCount } from '../../src/layout/mm.ts';
+import { mmMapCount, setMmMaxMapCount, setMmMemlockLimit } from '../../src/layout/mm.ts';
 import { pageContent, zeroPfn } from '../../src/layout/page.ts';
 import { pteIsNone, ptePfn } from '../../src/layout/pte.ts';
-import { VMA, VM_EXEC, VM_READ, VM_WRITE } from '../../src/layout/vma.ts';
-import { sysFork } from '../../src/mm/fork.ts';
 import {
+  VMA,
+  VM_DONTCOPY,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  VM_MERGEABLE,
+  VM_RAND_READ,
+  VM_READ,
+  VM_SEALED,
+  VM_SEQ_READ,
+  VM_WIPEONFORK,
+  VM_WRITE,
+} from '../../src/layout/vma.ts';
+import { sysFork } from '../../src/mm/fork.ts';
+import { sysMadvise } from '../../src/mm/madvise.ts';
+import { sysMlock, sysMlock2, sysMunlock } from '../../src/mm/mlock.ts';
+import { sysMseal } from '../../src/mm/mseal.ts';
+import {
+  MADV_DOFORK,
+  MADV_DONTFORK,
+  MADV_DONTNEED,
+  MADV_DONTNEED_LOCKED,
+  MADV_FREE,
+  MADV_KEEPONFORK,
+  MADV_MERGEABLE,
+  MADV_NORMAL,
+  MADV_POPULATE_READ,
+  MADV_POPULATE_WRITE,
+  MADV_RANDOM,
+  MADV_SEQUENTIAL,
+  MADV_UNMERGEABLE,
+  MADV_WILLNEED,
+  MADV_WIPEONFORK,
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MLOCK_ONFAULT,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -60,6 +96,7 @@ const MAP_FLAGS: Readonly<Record<string, number>> = {
   nr: MAP_NORESERVE,
   noreplace: MAP_FIXED_NOREPLACE,
   populate: MAP_POPULATE,
+  locked: MAP_LOCKED,
   hint: 0,
 };
 const REMAP_FLAGS: Readonly<Record<string, number>> = {
@@ -68,7 +105,36 @@ const REMAP_FLAGS: Readonly<Record<string, number>> = {
   F: MREMAP_FIXED,
   D: MREMAP_DONTUNMAP,
 };
-const EXPECTATIONS = ['=', 'see', 'data'];
+const EXPECTATIONS = ['=', 'see', 'data', 'marks'];
+/** The first that a VMA has stands for it. */
+const MARKS: readonly (readonly [string, number])[] = [
+  ['s', VM_SEALED],
+  ['f', VM_LOCKONFAULT],
+  ['l', VM_LOCKED],
+  ['d', VM_DONTCOPY],
+  ['w', VM_WIPEONFORK],
+  ['m', VM_MERGEABLE],
+  ['q', VM_SEQ_READ],
+  ['r', VM_RAND_READ],
+];
+const ADVICE: Readonly<Record<string, number>> = {
+  normal: MADV_NORMAL,
+  random: MADV_RANDOM,
+  sequential: MADV_SEQUENTIAL,
+  willneed: MADV_WILLNEED,
+  dontneed: MADV_DONTNEED,
+  dontneedLocked: MADV_DONTNEED_LOCKED,
+  free: MADV_FREE,
+  dontfork: MADV_DONTFORK,
+  dofork: MADV_DOFORK,
+  mergeable: MADV_MERGEABLE,
+  unmergeable: MADV_UNMERGEABLE,
+  wipeonfork: MADV_WIPEONFORK,
+  keeponfork: MADV_KEEPONFORK,
+  populateRead: MADV_POPULATE_READ,
+  populateWrite: MADV_POPULATE_WRITE,
+  bad: 99,
+};
 
 /** Registers a test that runs a script from an empty address space. */
 export function scriptTest(name: string, script: string, options: SandboxOptions = {}): void {
@@ -106,6 +172,19 @@ export function runStep(box: Sandbox, words: readonly string[]): Sim<number> {
       return pageResult(sysMremap(task, at, len, len, remapFlags('MF'), address(args[2])));
     case 'keep':
       return pageResult(sysMremap(task, at, len, len, remapFlags('MFD'), address(args[2])));
+    case 'lock':
+      return sysMlock(task, at, len);
+    case 'lockonfault':
+      return sysMlock2(task, at, len, MLOCK_ONFAULT);
+    case 'unlock':
+      return sysMunlock(task, at, len);
+    case 'seal':
+      return sysMseal(task, at, len, 0);
+    case 'advise':
+      return sysMadvise(task, at, len, ADVICE[args[2]]);
+    case 'memlock':
+      setMmMemlockLimit(heap, box.mm, Number(args[0]));
+      return 0;
     case 'write':
       return writePages(box, Number(args[0]), args[1]);
     case 'read':
@@ -130,6 +209,18 @@ export function drawVmas(heap: Heap, mm: MmPtr, at: number, nr: number): string 
     if (vma !== previous && vma !== 0 && previous !== 0) picture += '|';
     picture += vma === 0 ? '.' : protLetter(heap[vma + VMA.flags]);
     previous = vma;
+  }
+  return picture;
+}
+
+/** Flags of the pages of [BASE + at, BASE + at + nr), one letter each: see MARKS. */
+function drawMarks(heap: Heap, mm: MmPtr, at: number, nr: number): string {
+  let picture = '';
+  for (let page = BASE + at; page < BASE + at + nr; page++) {
+    const vma: number = treeRanges(heap, mm).find(({ start, end }) => start <= page && page < end)?.vma ?? 0;
+    const flags = vma === 0 ? 0 : heap[vma + VMA.flags];
+    const letter = MARKS.find(([, flag]) => (flags & flag) !== 0)?.[0] ?? '-';
+    picture += vma === 0 ? '.' : letter;
   }
   return picture;
 }
@@ -159,9 +250,13 @@ function judge(box: Sandbox, line: string, words: readonly string[], result: num
     const at = Number(words[i + 1]);
     const picture = words[i + 2];
     const nr = picture.replaceAll('|', '').length;
-    const drawn = words[i] === 'see' ? drawVmas(box.heap, box.mm, at, nr) : drawPages(box, at, nr);
-    expect(drawn, line).toBe(picture);
+    expect(draw(box, words[i], at, nr), line).toBe(picture);
   }
+}
+
+function draw(box: Sandbox, what: string, at: number, nr: number): Sim<string> {
+  if (what === 'see') return drawVmas(box.heap, box.mm, at, nr);
+  return what === 'marks' ? drawMarks(box.heap, box.mm, at, nr) : drawPages(box, at, nr);
 }
 
 function writePages(box: Sandbox, at: number, text: string): Sim<number> {
