@@ -8,9 +8,9 @@ import type { Violation } from '../base/finding.ts';
 import type { MmPtr, PteVal, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
-import { TLB, TLB_ENTRY, TLB_ENTRY_WORDS, tlbAt, tlbEntries } from '../layout/tlb.ts';
+import { TLB_ENTRY } from '../layout/tlb.ts';
 import { describePlace, describePte } from './describe.ts';
-import { cpus, forEachPte, liveMms } from './view.ts';
+import { forEachPte, forEachTranslation, liveMms } from './view.ts';
 
 interface CachedTranslation {
   readonly cpu: number;
@@ -22,14 +22,10 @@ interface CachedTranslation {
 /** Every translation that a CPU holds. */
 function cachedTranslations(heap: Heap): CachedTranslation[] {
   const cached: CachedTranslation[] = [];
-  for (const cpu of cpus(heap)) {
-    for (let i = 0; i < tlbEntries(heap); i++) {
-      const slot = tlbAt(heap, cpu) + TLB.entries + i * TLB_ENTRY_WORDS;
-      const asid = heap[slot + TLB_ENTRY.asid];
-      if (asid === 0) continue;
-      cached.push({ cpu, asid, vpn: heap[slot + TLB_ENTRY.vpn] as Vpn, pte: heap[slot + TLB_ENTRY.pte] as PteVal });
-    }
-  }
+  forEachTranslation(heap, (cpu, slot) => {
+    const asid = heap[slot + TLB_ENTRY.asid];
+    cached.push({ cpu, asid, vpn: heap[slot + TLB_ENTRY.vpn] as Vpn, pte: heap[slot + TLB_ENTRY.pte] as PteVal });
+  });
   return cached;
 }
 

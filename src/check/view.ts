@@ -10,6 +10,7 @@ import { AVC } from '../layout/anonVma.ts';
 import type { AvcPtr, MmPtr, PageTablePtr, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PGD, LEVEL_PTE, TABLE, TABLE_BITS } from '../layout/pageTable.ts';
+import { TLB, TLB_ENTRY, TLB_ENTRY_WORDS, tlbAt, tlbEntries } from '../layout/tlb.ts';
 import { VMA } from '../layout/vma.ts';
 import { VMA_NODE, VMA_NODE_ENTRY_WORDS, VMA_NODE_SIZES } from '../layout/vmaNode.ts';
 
@@ -92,7 +93,14 @@ export function avcsOf(heap: Heap, vma: VmaPtr, limit = 1024): AvcPtr[] {
   return chain;
 }
 
-/** CPUs of the machine. */
-export function cpus(heap: Heap): number[] {
-  return Array.from({ length: nrCpus(heap) }, (_, cpu) => cpu);
+/** Every translation that some CPU holds: the CPU and the address of the slot. It may be replaced while one looks. */
+export function forEachTranslation(heap: Heap, visit: (cpu: number, slot: number) => void): void {
+  const words = tlbEntries(heap) * TLB_ENTRY_WORDS;
+  const cpus = nrCpus(heap);
+  for (let cpu = 0; cpu < cpus; cpu++) {
+    const first = tlbAt(heap, cpu) + TLB.entries;
+    for (let slot = first; slot < first + words; slot += TLB_ENTRY_WORDS) {
+      if (heap[slot + TLB_ENTRY.asid] !== 0) visit(cpu, slot);
+    }
+  }
 }

@@ -3,15 +3,21 @@
  * nothing of the mm's opinion: what they need (pins) they count themselves, the rest they read from the layouts.
  */
 
-import type { Violation } from '../base/finding.ts';
 import type { CheckHook } from '../cpu/hooks.ts';
 import { PAGE, PG_anonExclusive, pageAt, zeroPfn } from '../layout/page.ts';
 import { checkEqualChains } from './anonVmaState.ts';
 import { describePage, describePlace } from './describe.ts';
+import { checkAllShown, checkFill, checkPtl, followEntry, followMapcount } from './entryChanges.ts';
+import { checkForkCopies, checkGuards } from './fieldGuards.ts';
 import { countPin } from './ledger.ts';
+import { mapLockHooks } from './mapLocks.ts';
+import { createTaskRecords, type TaskRecord } from './taskRecord.ts';
+import { onceEach, simple, type Count, type ViolationSink } from './violation.ts';
+import { checkForkOrder, checkMoveOrder } from './visitOrder.ts';
 import {
   checkAnonVmaFreed,
   checkAnonVmaPinned,
+  checkCopied,
   checkEntriesOf,
   checkEntryLocked,
   checkForkFlushed,
@@ -23,29 +29,38 @@ import {
   checkRmapCounts,
   checkTableFreed,
   checkUserAccess,
-  simple,
 } from './watchChecks.ts';
 
 /** Counts of what was checked, by name, for the report. */
 export type CheckCounts = Record<string, number>;
-
-/** Receives what a hook found, at the moment it is true. */
-export type ViolationSink = (violation: Violation) => void;
 
 /** The hooks of one CPU. `counts` grows while it runs. */
 export function createChecker(sink: ViolationSink, counts: CheckCounts): CheckHook {
   const count = (name: string): void => {
     counts[name] = (counts[name] ?? 0) + 1;
   };
-  return { ...migrationHooks(sink, count), ...entryHooks(sink, count), ...userHooks(sink, count) };
+  const recordOf = createTaskRecords();
+  const mapLocks = mapLockHooks(recordOf, sink, count);
+  return {
+    ...migrationHooks(sink, count),
+    ...entryHooks(recordOf, sink, count),
+    ...freeHooks(sink, count),
+    ...userHooks(sink, count),
+    ...guardHooks(recordOf, sink, count),
+    ...mapLocks,
+    mmapLockWait(task, mm) {
+      mapLocks.mmapLockWait(task, mm);
+      checkAllShown(task.heap, recordOf(task.id), sink);
+    },
+  };
 }
 
-type Count = (name: string) => void;
+type RecordOf = (id: number) => TaskRecord;
 
 function migrationHooks(
   sink: ViolationSink,
   count: Count,
-): Pick<CheckHook, 'migrationEntrySeen' | 'migrationSourceUnlock' | 'migrationCopy'> {
+): Pick<CheckHook, 'migrationEntrySeen' | 'migrationSourceUnlock' | 'migrationCopy' | 'migrationCopied'> {
   return {
     migrationEntrySeen(task, mm, vpn, value) {
       count('entry-without-locked-folio');
@@ -61,22 +76,58 @@ function migrationHooks(
       // A page that was unmapped before migration came has no entries, and its anon_vma may be gone.
       if (checkEntriesOf(task.heap, src, sink) > 0) checkAnonVmaPinned(task.heap, src, sink);
     },
+    migrationCopied(task, src, dst) {
+      count('migration-copied');
+      checkCopied(task.heap, src, dst, sink);
+    },
   };
 }
 
-function entryHooks(
-  sink: ViolationSink,
-  count: Count,
-): Pick<CheckHook, 'pteSet' | 'rmapChanged' | 'pageFreed' | 'tableFreed' | 'anonVmaFreed'> {
+function entryHooks(recordOf: RecordOf, sink: ViolationSink, count: Count): Pick<CheckHook, 'pteSet' | 'rmapChanged'> {
+  const once = onceEach(sink);
   return {
-    pteSet(task, mm, vpn, _pte, _before, after) {
+    pteSet(task, mm, vpn, pte, before, after) {
+      const { heap } = task;
+      const record = recordOf(task.id);
       count('pte-set');
-      checkPteSet(task.heap, mm, vpn, after, sink);
+      checkPteSet(heap, mm, vpn, after, sink);
+      checkPtl(task, mm, vpn, pte, once);
+      checkFill(task, mm, vpn, pte, before, after, record, once);
+      followEntry(heap, before, after, record, sink);
     },
-    rmapChanged(task, pfn) {
+    rmapChanged(task, pfn, _vma, delta) {
       count('rmap-counts');
       checkRmapCounts(task.heap, pfn, sink);
+      followMapcount(task.heap, pfn, delta, recordOf(task.id), sink);
     },
+  };
+}
+
+function guardHooks(
+  recordOf: RecordOf,
+  sink: ViolationSink,
+  count: Count,
+): Pick<CheckHook, 'guardedWrite' | 'forkCopies' | 'entriesMove'> {
+  const once = onceEach(sink);
+  return {
+    guardedWrite(task, field, at) {
+      count('guarded-writes');
+      checkGuards(task, field, at, recordOf(task.id), once);
+    },
+    forkCopies(task, parent, child) {
+      count('fork-order');
+      checkForkCopies(task, parent, once);
+      checkForkOrder(task, parent, child, sink);
+    },
+    entriesMove(task, from, to, whole) {
+      count('move-order');
+      checkMoveOrder(task, from, to, whole, once);
+    },
+  };
+}
+
+function freeHooks(sink: ViolationSink, count: Count): Pick<CheckHook, 'pageFreed' | 'tableFreed' | 'anonVmaFreed'> {
+  return {
     pageFreed(task, pfn) {
       count('page-freed');
       checkNotCached(task.heap, pfn, 'the page is freed', sink);

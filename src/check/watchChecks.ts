@@ -1,27 +1,23 @@
 /** What the hooks of watch.ts look at, one function per invariant; each says which locks make its reading exact. */
 
-import { CACHE, CACHES, cacheAt, nrCpus } from '../arena/header.ts';
+import { CACHES } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { POISON, slabIsAllocated, slabObjects } from '../arena/slab.ts';
-import type { Violation } from '../base/finding.ts';
 import { ANON_VMA } from '../layout/anonVma.ts';
 import type { AnonVmaPtr, MmPtr, PageTablePtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_locked, mappingAnonVma, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PTE, TABLE } from '../layout/pageTable.ts';
 import { pteIsMigration, pteIsPresent, pteIsReadableMigration, pteIsWritable, ptePfn } from '../layout/pte.ts';
-import { TLB_ENTRY, TLB_ENTRY_WORDS, TLB, tlbAt, tlbEntries } from '../layout/tlb.ts';
+import { TLB_ENTRY } from '../layout/tlb.ts';
 import { describeMm, describePage, describePlace, describePte } from './describe.ts';
+import { tableOf } from './entryChanges.ts';
 import { danglingEntry } from './migrationEntries.ts';
-import type { ViolationSink } from './watch.ts';
+import { forEachTranslation } from './view.ts';
+import { simple, type ViolationSink } from './violation.ts';
 
 /** Looks at two counters that change while one looks. */
 const COUNT_LOOKS = 8;
-
-/** A violation without evidence. */
-export function simple(kind: Violation['kind'], title: string, signature: string): Violation {
-  return { kind, title, signature, evidence: [] };
-}
 
 /** Invariant 8, under the PTL: whoever finds a migration entry finds its source locked (the remover needs this PTL). */
 export function checkEntryLocked(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal, sink: ViolationSink): void {
@@ -42,13 +38,6 @@ export function checkNoEntryFor(heap: Heap, src: Pfn, sink: ViolationSink): void
     const value = heap[at] as PteVal;
     sink(danglingEntry(heap, heap[table + TABLE.mm] as MmPtr, vpn, value, 'migration unlocks its source now'));
   }
-}
-
-/** The page table in which an entry lies. */
-function tableOf(heap: Heap, entry: number): number {
-  const at = cacheAt(CACHES.pageTable);
-  const base = heap[at + CACHE.base];
-  return base + Math.floor((entry - base) / heap[at + CACHE.stride]) * heap[at + CACHE.stride];
 }
 
 /**
@@ -114,21 +103,16 @@ export function checkAnonVmaFreed(heap: Heap, anonVma: AnonVmaPtr, sink: Violati
 
 /** Invariants 12 and 45: no CPU may translate to `pfn` any more. `event` says what happens to the page now. */
 export function checkNotCached(heap: Heap, pfn: Pfn, event: string, sink: ViolationSink): void {
-  const entries = tlbEntries(heap);
-  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
-    const first = tlbAt(heap, cpu) + TLB.entries;
-    for (let slot = first; slot < first + entries * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
-      const asid = heap[slot + TLB_ENTRY.asid];
-      const pte = heap[slot + TLB_ENTRY.pte] as PteVal;
-      if (asid === 0 || ptePfn(pte) !== pfn) continue;
-      sink({
-        kind: 'stale-tlb',
-        title: `CPU ${cpu} still translates virtual page ${heap[slot + TLB_ENTRY.vpn]} to pfn ${pfn}, and ${event}`,
-        signature: `stale TLB entry: ${event}`,
-        evidence: [`TLB: ${describePte(pte)}`, describePage(heap, pfn)],
-      });
-    }
-  }
+  forEachTranslation(heap, (cpu, slot) => {
+    const pte = heap[slot + TLB_ENTRY.pte] as PteVal;
+    if (ptePfn(pte) !== pfn) return;
+    sink({
+      kind: 'stale-tlb',
+      title: `CPU ${cpu} still translates virtual page ${heap[slot + TLB_ENTRY.vpn]} to pfn ${pfn}, and ${event}`,
+      signature: `stale TLB entry: ${event}`,
+      evidence: [`TLB: ${describePte(pte)}`, describePage(heap, pfn)],
+    });
+  });
 }
 
 /** Invariant 14, under the PTL: a writable entry of an anonymous page needs PG_anon_exclusive. */
@@ -210,42 +194,55 @@ export function checkUserAccess(heap: Heap, pte: PteVal, write: boolean, sink: V
 /** Invariant 46: after fork's final flush no CPU has a writable translation of the parent to a page that is not exclusive. */
 export function checkForkFlushed(heap: Heap, parent: MmPtr, sink: ViolationSink): void {
   const asid = heap[parent + MM.asid];
-  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
-    const first = tlbAt(heap, cpu) + TLB.entries;
-    for (let slot = first; slot < first + tlbEntries(heap) * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
-      const pte = heap[slot + TLB_ENTRY.pte] as PteVal;
-      if (heap[slot + TLB_ENTRY.asid] !== asid || !pteIsWritable(pte)) continue;
-      const pfn = ptePfn(pte);
-      if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) continue;
-      if (heap[slot + TLB_ENTRY.asid] !== asid || heap[slot + TLB_ENTRY.pte] !== pte) continue;
-      sink({
-        ...simple(
-          'stale-tlb',
-          `CPU ${cpu} can still write pfn ${pfn} of ${describeMm(heap, parent)} after fork shared it`,
-          'writable TLB entry after fork',
-        ),
-        evidence: [describePage(heap, pfn)],
-      });
-    }
-  }
+  forEachTranslation(heap, (cpu, slot) => {
+    const pte = Atomics.load(heap, slot + TLB_ENTRY.pte) as PteVal;
+    if (Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid || !pteIsWritable(pte)) return;
+    const pfn = ptePfn(pte);
+    if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) return;
+    if (heap[slot + TLB_ENTRY.asid] !== asid || heap[slot + TLB_ENTRY.pte] !== pte) return;
+    sink({
+      ...simple(
+        'stale-tlb',
+        `CPU ${cpu} can still write pfn ${pfn} of ${describeMm(heap, parent)} after fork shared it`,
+        'writable TLB entry after fork',
+      ),
+      evidence: [describePage(heap, pfn)],
+    });
+  });
 }
 
-/** Invariant 47: both PTLs held, the old range was flushed: no CPU translates it any more. */
+/**
+ * Invariant 47: both PTLs held, the old range was flushed: no CPU translates it any more. Slots are refilled meanwhile, so the
+ * owner is looked at again after the address: an address that came with another owner is none of ours.
+ */
 export function checkMoved(heap: Heap, mm: MmPtr, from: Vpn, nr: number, sink: ViolationSink): void {
   const asid = heap[mm + MM.asid];
-  for (let cpu = 0; cpu < nrCpus(heap); cpu++) {
-    const first = tlbAt(heap, cpu) + TLB.entries;
-    for (let slot = first; slot < first + tlbEntries(heap) * TLB_ENTRY_WORDS; slot += TLB_ENTRY_WORDS) {
-      const vpn = heap[slot + TLB_ENTRY.vpn];
-      if (heap[slot + TLB_ENTRY.asid] !== asid || vpn < from || vpn >= from + nr) continue;
-      sink(
-        simple(
-          'stale-tlb',
-          `CPU ${cpu} still translates ${describePlace(heap, mm, vpn as Vpn)}, whose entry moved away`,
-          'TLB entry of a moved page',
-        ),
-      );
-      return;
-    }
-  }
+  forEachTranslation(heap, (cpu, slot) => {
+    if (heap[slot + TLB_ENTRY.asid] !== asid) return;
+    const vpn = Atomics.load(heap, slot + TLB_ENTRY.vpn);
+    if (vpn < from || vpn >= from + nr || Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid) return;
+    sink(
+      simple(
+        'stale-tlb',
+        `CPU ${cpu} still translates ${describePlace(heap, mm, vpn as Vpn)}, whose entry moved away`,
+        'TLB entry of a moved page',
+      ),
+    );
+  });
+}
+
+/** Invariant 13: what leads rmap walks to a page leads them to its copy. Both are locked: nobody changes either. */
+export function checkCopied(heap: Heap, src: Pfn, dst: Pfn, sink: ViolationSink): void {
+  const wrong = (what: string): void =>
+    sink({
+      ...simple(
+        'rmap-miss',
+        `the copy of pfn ${src}, pfn ${dst}, has another ${what}`,
+        `migrated page: another ${what}`,
+      ),
+      evidence: [describePage(heap, src), describePage(heap, dst)],
+    });
+  const [from, to] = [pageAt(heap, src), pageAt(heap, dst)];
+  if (Atomics.load(heap, from + PAGE.mapping) !== Atomics.load(heap, to + PAGE.mapping)) wrong('mapping');
+  if (heap[from + PAGE.index] !== heap[to + PAGE.index]) wrong('index');
 }

@@ -42,6 +42,13 @@ export interface LockStatsHook {
   released(task: Task, lock: number, cls: LockClassId): void;
 }
 
+/**
+ * What a write is about to change, named by who guards it; `at` is the object: a VMA, an anon_vma (its tree or its counters),
+ * a page's frame number, a page table (one of its upper entries), an mm (its VMA tree).
+ */
+export type GuardedField =
+  'vmaRange' | 'vmaFlags' | 'vmaAnonVma' | 'anonVma' | 'folioMapping' | 'tableEntry' | 'vmaTree';
+
 /** Events of the mm for the detectors. `vpn` is the address concerned, `pte` the entry's place. */
 export interface CheckHook {
   /** A page-table entry was read as a migration entry under its PTL. */
@@ -50,6 +57,8 @@ export interface CheckHook {
   migrationSourceUnlock(task: Task, src: Pfn): void;
   /** Contents of `src` are about to be copied to `dst` by migration. */
   migrationCopy(task: Task, src: Pfn, dst: Pfn): void;
+  /** `dst` has contents, mapping and index of `src`; both are locked. */
+  migrationCopied(task: Task, src: Pfn, dst: Pfn): void;
   /** An entry is about to change under its PTL (set_pte_at and kin). */
   pteSet(task: Task, mm: MmPtr, vpn: Vpn, pte: PtePtr, before: PteVal, after: PteVal): void;
   /** rmap of one mapping added (`delta` 1) or removed (-1); counts already changed. */
@@ -69,4 +78,17 @@ export interface CheckHook {
   forkFlushed(task: Task, parent: MmPtr, child: MmPtr): void;
   /** Entries moved from [from, from + nr) and flushed; both PTLs still held. */
   ptesMoved(task: Task, mm: MmPtr, from: Vpn, nr: number): void;
+  /** write_protect_seq of the parent is odd, entries are about to be copied. */
+  forkCopies(task: Task, parent: VmaPtr, child: VmaPtr): void;
+  /** Entries (`whole`: tables) are about to move from one VMA to the other; the rmap lock is taken if it ever will be. */
+  entriesMove(task: Task, from: VmaPtr, to: VmaPtr, whole: boolean): void;
+  /** A field that others may look at is about to be written. */
+  guardedWrite(task: Task, field: GuardedField, at: number): void;
+  /** About to wait for the mmap lock; it was got (also by trylock); about to be dropped or, if `downgrade`, become a read hold. */
+  mmapLockWait(task: Task, mm: MmPtr): void;
+  mmapLocked(task: Task, mm: MmPtr, write: boolean): void;
+  mmapUnlock(task: Task, mm: MmPtr, downgrade: boolean): void;
+  /** A VMA's read lock was got; it is about to be dropped (also after a try that failed late: then it was never got). */
+  vmaReadLocked(task: Task, vma: VmaPtr): void;
+  vmaReadUnlock(task: Task, vma: VmaPtr): void;
 }

@@ -52,7 +52,7 @@ export function tlbSlotVpn(heap: Heap, slot: number): Access<Vpn> {
 export function tlbSlotPte(heap: Heap, slot: number): Access<PteVal> {
   return load(heap, slot + TLB_ENTRY.pte) as PteVal;
 }
-/** Loads an entry; TLB lock held, one step. */
+/** Loads an entry; TLB lock held, one step. Empty first: an observer without the lock never sees a new address with the old asid. */
 export function setTlbSlot(
   heap: Heap,
   slot: number,
@@ -61,10 +61,11 @@ export function setTlbSlot(
   pte: PteVal,
   generation: number,
 ): Access<void> {
+  Atomics.store(heap, slot + TLB_ENTRY.asid, 0);
   heap[slot + TLB_ENTRY.vpn] = vpn;
   heap[slot + TLB_ENTRY.pte] = pte;
   heap[slot + TLB_ENTRY.generation] = generation;
-  heap[slot + TLB_ENTRY.asid] = asid;
+  Atomics.store(heap, slot + TLB_ENTRY.asid, asid);
 }
 /** Empties a slot; TLB lock held. */
 export function clearTlbSlot(heap: Heap, slot: number): Access<void> {

@@ -69,7 +69,10 @@ export function vmaStartRead(task: Task, mm: MmPtr, vma: VmaPtr): Sim<boolean> {
   }
   if (task.lockdep !== null) task.lockdep.acquire(task, lockOf(vma), CLASS_VM_LOCK, SHARED_TRY[0]);
   const ours = readOnceVmaMm(heap, vma) === mm;
-  if (ours && readOnce(heap, vma + VMA.lockSeq) !== readOnceMmLockSeq(heap, mm)) return true;
+  if (ours && readOnce(heap, vma + VMA.lockSeq) !== readOnceMmLockSeq(heap, mm)) {
+    if (task.check !== null) task.check.vmaReadLocked(task, vma);
+    return true;
+  }
   vmaEndRead(task, vma);
   return false;
 }
@@ -78,6 +81,7 @@ export function vmaStartRead(task: Task, mm: MmPtr, vma: VmaPtr): Sim<boolean> {
 export function vmaEndRead(task: Task, vma: VmaPtr): Sim<void> {
   const { heap } = task;
   if (task.lockdep !== null) task.lockdep.release(task, lockOf(vma));
+  if (task.check !== null) task.check.vmaReadUnlock(task, vma);
   const mm = readOnceVmaMm(heap, vma);
   const after = fetchSub(heap, vma + VMA.refcnt, 1) - 1;
   assert(after >= 0, 'vmaEndRead: nobody holds the VMA');

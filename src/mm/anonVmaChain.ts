@@ -61,6 +61,7 @@ export function avcUnchain(task: Task, vma: VmaPtr, avc: AvcPtr): Sim<void> {
  */
 export function avcInsert(task: Task, avc: AvcPtr, vma: VmaPtr, anonVma: AnonVmaPtr): Sim<void> {
   const { heap } = task;
+  task.check?.guardedWrite(task, 'anonVma', anonVma);
   if (!keepsTree(task.rules)) {
     intervalTreeInsert(heap, anonVma, avc, 0, ANON_VMA_LIST_LAST);
     return;
@@ -68,6 +69,16 @@ export function avcInsert(task: Task, avc: AvcPtr, vma: VmaPtr, anonVma: AnonVma
   const first = vmaPgoff(heap, vma);
   const pages = vmaEnd(heap, vma) - vmaStart(heap, vma);
   intervalTreeInsert(heap, anonVma, avc, first, first + pages - 1);
+}
+
+/**
+ * Takes an AVC out of its anon_vma's tree: rmap walks do not see the VMA any more.
+ *
+ * @locked the anon_vma's lock for write
+ */
+export function avcRemove(task: Task, avc: AvcPtr, anonVma: AnonVmaPtr): Sim<void> {
+  task.check?.guardedWrite(task, 'anonVma', anonVma);
+  intervalTreeRemove(task.heap, anonVma, avc);
 }
 
 /**
@@ -79,7 +90,7 @@ export function intervalTreePreUpdate(task: Task, vma: VmaPtr): Sim<void> {
   const { heap } = task;
   if (!keepsTree(task.rules)) return;
   for (let avc = vmaAvcFirst(heap, vma); avc !== NO_AVC; avc = avcSameVmaNext(heap, avc)) {
-    intervalTreeRemove(heap, avcAnonVma(heap, avc), avc);
+    avcRemove(task, avc, avcAnonVma(heap, avc));
   }
 }
 

@@ -88,7 +88,7 @@ function linkChain(task: Task, dst: VmaPtr, srcAnonVma: AnonVmaPtr, op: VmaOpera
     avcInsert(task, avc, dst, anonVma);
     if (op === 'fork' && vmaAnonVma(heap, dst) === NO_ANON_VMA) maybeReuse(task, dst, srcAnonVma, anonVma);
   }
-  if (op !== 'fork') addActiveVma(heap, srcAnonVma, 1);
+  if (op !== 'fork') addActiveVma(task, srcAnonVma, 1);
 }
 
 /** maybe_reuse_anon_vma(): a forked VMA takes over an anon_vma that nobody uses. */
@@ -97,7 +97,7 @@ function maybeReuse(task: Task, dst: VmaPtr, srcAnonVma: AnonVmaPtr, anonVma: An
   // and one real child make two.
   if (anonVma === srcAnonVma || !anonVmaIsReusable(task.heap, anonVma, task.rules)) return;
   setVmaAnonVma(task.heap, dst, anonVma);
-  addActiveVma(task.heap, anonVma, 1);
+  addActiveVma(task, anonVma, 1);
 }
 
 /** linkChain() in the kernel of 2010: each anon_vma, and what it counts, under its own lock; none in between. */
@@ -108,7 +108,7 @@ function linkChainOneByOne(task: Task, dst: VmaPtr, srcAnonVma: AnonVmaPtr, op: 
     anonVmaLockWrite(task, anonVma);
     avcInsert(task, avc, dst, anonVma);
     if (op === 'fork' && vmaAnonVma(heap, dst) === NO_ANON_VMA) maybeReuse(task, dst, srcAnonVma, anonVma);
-    if (op !== 'fork' && anonVma === srcAnonVma) addActiveVma(heap, anonVma, 1);
+    if (op !== 'fork' && anonVma === srcAnonVma) addActiveVma(task, anonVma, 1);
     anonVmaUnlockWrite(task, anonVma);
   }
 }

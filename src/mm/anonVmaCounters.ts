@@ -22,13 +22,17 @@ import type { Rules } from '../rules/rules.ts';
 import { anonVmaLockWrite, anonVmaUnlockWrite } from './anonVmaLock.ts';
 
 /** A VMA made the anon_vma its own (1) or gave it up (-1). */
-export function addActiveVma(heap: Heap, anonVma: AnonVmaPtr, delta: number): Access<void> {
+export function addActiveVma(task: Task, anonVma: AnonVmaPtr, delta: number): Access<void> {
+  const { heap } = task;
+  task.check?.guardedWrite(task, 'anonVma', anonVma);
   setAnonVmaNumActiveVmas(heap, anonVma, anonVmaNumActiveVmas(heap, anonVma) + delta);
   setAnonVmaDegree(heap, anonVma, anonVmaDegree(heap, anonVma) + delta);
 }
 
 /** A child was linked (1), or its tree became empty (-1). */
-export function addChild(heap: Heap, parent: AnonVmaPtr, delta: number): Access<void> {
+export function addChild(task: Task, parent: AnonVmaPtr, delta: number): Access<void> {
+  const { heap } = task;
+  task.check?.guardedWrite(task, 'anonVma', parent);
   setAnonVmaNumChildren(heap, parent, anonVmaNumChildren(heap, parent) + delta);
   setAnonVmaDegree(heap, parent, anonVmaDegree(heap, parent) + delta);
 }
@@ -36,7 +40,7 @@ export function addChild(heap: Heap, parent: AnonVmaPtr, delta: number): Access<
 /** addChild() where each anon_vma has its own lock: takes the parent's. The caller keeps the parent. */
 export function addChildLocked(task: Task, parent: AnonVmaPtr, delta: number): Sim<void> {
   anonVmaLockWrite(task, parent);
-  addChild(task.heap, parent, delta);
+  addChild(task, parent, delta);
   anonVmaUnlockWrite(task, parent);
 }
 

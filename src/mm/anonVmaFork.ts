@@ -61,8 +61,8 @@ function attachOwn(task: Task, child: VmaPtr, anonVma: AnonVmaPtr, avc: AvcPtr, 
   avcAssign(task, child, avc, anonVma);
   anonVmaLockWrite(task, anonVma);
   avcInsert(task, avc, child, anonVma);
-  addActiveVma(heap, anonVma, 1);
-  if (locksWholeTree(task.rules)) addChild(heap, parent, 1);
+  addActiveVma(task, anonVma, 1);
+  if (locksWholeTree(task.rules)) addChild(task, parent, 1);
   anonVmaUnlockWrite(task, anonVma);
   if (!locksWholeTree(task.rules)) addChildLocked(task, parent, 1);
 }

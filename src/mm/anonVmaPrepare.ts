@@ -73,8 +73,9 @@ function attachAnonVma(task: Task, vma: VmaPtr, anonVma: AnonVmaPtr, avc: AvcPtr
   spinLock(task, pageTableLock);
   const attached = vmaAnonVma(heap, vma) === NO_ANON_VMA;
   if (attached) {
-    if (isNew) addChild(heap, anonVma, 1); // a root is its own child
-    addActiveVma(heap, anonVma, 1);
+    if (isNew) addChild(task, anonVma, 1); // a root is its own child
+    addActiveVma(task, anonVma, 1);
+    task.check?.guardedWrite(task, 'vmaAnonVma', vma);
     setVmaAnonVma(heap, vma, anonVma);
     avcAssign(task, vma, avc, anonVma);
     avcInsert(task, avc, vma, anonVma);

@@ -107,6 +107,7 @@ export function copyPageRange(task: Task, childVma: VmaPtr, parentVma: VmaPtr): 
   vmaAssertWriteLocked(task, parentVma);
   const seq = mmWriteProtectSeq(copy.parentMm);
   writeSeqcountBegin(task, seq);
+  task.check?.forkCopies(task, parentVma, childVma);
   copy.hasPinned = mmHasPinned(task, copy.parentMm);
   const result = copyTables(task, copy, vmaStart(heap, parentVma), vmaEnd(heap, parentVma));
   writeSeqcountEnd(task, seq);

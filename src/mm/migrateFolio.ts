@@ -120,10 +120,12 @@ function moveToNewFolio(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   if (readOncePageRefcount(heap, src) !== ISOLATION_REFS) return false;
   task.check?.migrationCopy(task, src, dst);
   copyPageContents(task, src, dst);
+  task.check?.guardedWrite(task, 'folioMapping', dst);
   setPageIndex(heap, dst, pageIndex(heap, src));
   // The source keeps its mapping until it is freed.
   writeOncePageMapping(heap, dst, readOncePageMapping(heap, src));
   atomicSetPageFlags(heap, dst, readOncePageFlags(heap, src) & COPIED_FLAGS);
+  task.check?.migrationCopied(task, src, dst);
   return true;
 }
 

@@ -114,6 +114,7 @@ function movePtes(task: Task, pmc: PageTableMove, from: Vpn, to: Vpn, nr: number
   // it meets the new one first it can pass it before we fill it and reach the old one after we emptied it. Where the
   // old one comes first, missing an entry there means finding it at the new place later.
   if (lockRmap) takeRmapLocks(task, pmc.oldVma);
+  task.check?.entriesMove(task, pmc.oldVma, pmc.newVma, false);
   const error = movePtesLocked(task, pmc, from, to, nr);
   if (lockRmap) dropRmapLocks(task, pmc.oldVma);
   if (task.rules.mremap.flush === 'afterUnlock') flushTlbRange(task, mm, from, (from + nr) as Vpn);

@@ -49,6 +49,7 @@ export function movePmdEntry(task: Task, pmc: PageTableMove, from: Vpn, to: Vpn)
   const { mm } = pmc;
   const lockRmap = task.rules.mremap.rmapLocks !== 'never';
   if (lockRmap) takeRmapLocks(task, pmc.oldVma);
+  task.check?.entriesMove(task, pmc.oldVma, pmc.newVma, true);
   const oldPmd = findTable(task, mm, from, LEVEL_PMD);
   const newPmd = findTable(task, mm, to, LEVEL_PMD);
   let moved = false;
@@ -71,6 +72,7 @@ export function movePudEntry(task: Task, pmc: PageTableMove, from: Vpn, to: Vpn)
   const { mm } = pmc;
   const lockRmap = task.rules.mremap.rmapLocks !== 'never';
   if (lockRmap) takeRmapLocks(task, pmc.oldVma);
+  task.check?.entriesMove(task, pmc.oldVma, pmc.newVma, true);
   const oldPud = findTable(task, mm, from, LEVEL_PUD);
   const newPud = findTable(task, mm, to, LEVEL_PUD);
   let moved = false;
@@ -101,9 +103,11 @@ function relink(
   const table = readOnceTableEntry(heap, source);
   // Looked at before the locks were taken; an empty table may have been freed since.
   if (table === NO_TABLE) return false;
+  task.check?.guardedWrite(task, 'tableEntry', oldParent);
   writeOnceTableEntry(heap, source, NO_TABLE);
   assert(readOnceTableEntry(heap, target) === NO_TABLE, 'mremap moves a table onto another');
   rebase(task, table, to, level);
+  task.check?.guardedWrite(task, 'tableEntry', newParent);
   writeOnceTableEntry(heap, target, table);
   return true;
 }

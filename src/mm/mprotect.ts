@@ -116,6 +116,7 @@ function mprotectFixup(
   if (modified < 0) return modified;
   const target = modified as VmaPtr;
   vmaStartWrite(task, mm, target);
+  task.check?.guardedWrite(task, 'vmaFlags', target);
   setVmaFlags(heap, target, newFlags);
   changeProtection(task, tlb, target, start, end, newFlags, (newFlags & VM_WRITE) !== 0);
   const becomesWritable = (newFlags & VM_WRITE) !== 0 && (oldFlags & (VM_WRITE | VM_SHARED)) === 0;

@@ -150,5 +150,6 @@ function unmapSourceVma(task: Task, vrm: VmaRemap): Sim<void> {
 /** Sets and clears flags of a VMA (vm_flags_mod). */
 function changeFlags(task: Task, mm: MmPtr, vma: VmaPtr, set: number, clear: number): Sim<void> {
   vmaStartWrite(task, mm, vma);
+  task.check?.guardedWrite(task, 'vmaFlags', vma);
   setVmaFlags(task.heap, vma, (vmaFlags(task.heap, vma) | set) & ~clear);
 }

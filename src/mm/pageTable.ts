@@ -191,6 +191,7 @@ function linkNewTable(task: Task, mm: MmPtr, parent: PageTablePtr, level: number
   const winner = readOnceTableEntry(heap, entry);
   if (winner === NO_TABLE) {
     atomicAddMmPgtables(heap, mm, 1);
+    task.check?.guardedWrite(task, 'tableEntry', parent);
     writeOnceTableEntry(heap, entry, table);
   }
   spinUnlock(task, lock);

@@ -86,6 +86,7 @@ export function execShiftStack(task: Task, start: Vpn, shift: number): Sim<numbe
   const error = shift > 0 ? relocateVmaDown(task, mm, vma, shift) : 0;
   if (error === 0) {
     vmaStartWrite(task, mm, vma);
+    task.check?.guardedWrite(task, 'vmaFlags', vma);
     setVmaFlags(heap, vma, vmaFlags(heap, vma) & ~VM_STACK_INCOMPLETE_SETUP);
   }
   mmapWriteUnlock(task, mm);

@@ -129,6 +129,7 @@ export function folioMoveAnonRmap(task: Task, pfn: Pfn, vma: VmaPtr): Sim<void> 
   const anonVma = vmaAnonVma(heap, vma);
   assert(anonVma !== NO_ANON_VMA, 'rmap: a page in a VMA without anon_vma');
   assert((readOncePageFlags(heap, pfn) & PG_locked) !== 0, 'rmap: mapping of an unlocked folio changed');
+  task.check?.guardedWrite(task, 'folioMapping', pfn);
   // Pointer and tag in one store: a lockless reader must never see the anon_vma without its tag.
   writeOncePageMapping(heap, pfn, makeAnonMapping(anonVma));
 }

@@ -21,10 +21,9 @@ import {
 import { NO_ANON_VMA, NO_AVC, type AnonVmaPtr, type AvcPtr, type VmaPtr } from '../layout/ids.ts';
 import { setVmaAnonVma, vmaAnonVma, vmaAvcFirst, vmaAvcLast } from '../layout/vma.ts';
 import { getAnonVma, putAnonVma } from './anonVma.ts';
-import { avcFree, avcUnchain } from './anonVmaChain.ts';
+import { avcFree, avcRemove, avcUnchain } from './anonVmaChain.ts';
 import { addActiveVma, addChild, addChildLocked } from './anonVmaCounters.ts';
 import { anonVmaLockWrite, anonVmaUnlockWrite, locksWholeTree } from './anonVmaLock.ts';
-import { intervalTreeRemove } from './intervalTree.ts';
 
 /**
  * unlink_anon_vmas(): takes the VMA out of every anon_vma; it has no pages left, or another VMA has taken them over.
@@ -41,7 +40,8 @@ export function unlinkAnonVmas(task: Task, vma: VmaPtr): Sim<void> {
   if (locksWholeTree(task.rules)) {
     anonVmaLockWrite(task, own);
     for (let avc = firstToUnlink(task, vma); avc !== NO_AVC;) avc = unlinkOne(task, vma, avc);
-    addActiveVma(heap, own, -1);
+    addActiveVma(task, own, -1);
+    task.check?.guardedWrite(task, 'vmaAnonVma', vma);
     setVmaAnonVma(heap, vma, NO_ANON_VMA);
     anonVmaUnlockWrite(task, own);
   } else {
@@ -61,9 +61,9 @@ function unlinkOne(task: Task, vma: VmaPtr, avc: AvcPtr): Sim<AvcPtr> {
   const { heap } = task;
   const next = nextToUnlink(task, avc);
   const anonVma = avcAnonVma(heap, avc);
-  intervalTreeRemove(heap, anonVma, avc);
+  avcRemove(task, avc, anonVma);
   if (anonVmaRbRoot(heap, anonVma) === NO_AVC) {
-    addChild(heap, anonVmaParent(heap, anonVma), -1);
+    addChild(task, anonVmaParent(heap, anonVma), -1);
   } else {
     avcUnchain(task, vma, avc);
     avcFree(task, avc);
@@ -84,8 +84,8 @@ function unlinkOneByOne(task: Task, vma: VmaPtr): Sim<void> {
     const next = nextToUnlink(task, avc);
     const anonVma = avcAnonVma(heap, avc);
     anonVmaLockWrite(task, anonVma);
-    intervalTreeRemove(heap, anonVma, avc);
-    if (anonVma === own) addActiveVma(heap, own, -1);
+    avcRemove(task, avc, anonVma);
+    if (anonVma === own) addActiveVma(task, own, -1);
     const isEmpty = anonVmaRbRoot(heap, anonVma) === NO_AVC;
     anonVmaUnlockWrite(task, anonVma);
     if (isEmpty) {

@@ -89,6 +89,7 @@ export function vmaPrepare(task: Task, vp: VmaPrepare): Sim<void> {
 export function vmaSetRange(task: Task, vma: VmaPtr, start: Vpn, end: Vpn, pgoff: number): Sim<void> {
   const { heap } = task;
   assert(start < end, 'vma adjust: an empty range');
+  task.check?.guardedWrite(task, 'vmaRange', vma);
   setVmaStart(heap, vma, start);
   setVmaEnd(heap, vma, end);
   setVmaPgoff(heap, vma, pgoff);

@@ -56,6 +56,7 @@ export function dupAnonVma(task: Task, target: VmaPtr, source: VmaPtr): Sim<numb
   const anonVma = vmaAnonVma(heap, source);
   if (anonVma === NO_ANON_VMA || vmaAnonVma(heap, target) !== NO_ANON_VMA) return 0;
   // Set before the clone counts it. A fault cannot use it yet: it needs the VMA's lock, and we write-hold that.
+  task.check?.guardedWrite(task, 'vmaAnonVma', target);
   setVmaAnonVma(heap, target, anonVma);
   return anonVmaClone(task, target, source, 'mergeUnfaulted');
 }

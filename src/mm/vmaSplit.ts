@@ -23,9 +23,8 @@ import { mmMapCount, mmMaxMapCount } from '../layout/mm.ts';
 import { vmaAvcFirst, vmaEnd, vmaPgoff, vmaStart } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { anonVmaClone } from './anonVmaClone.ts';
-import { avcInsert } from './anonVmaChain.ts';
+import { avcInsert, avcRemove } from './anonVmaChain.ts';
 import { anonVmaLockWrite, anonVmaUnlockWrite } from './anonVmaLock.ts';
-import { intervalTreeRemove } from './intervalTree.ts';
 import { initVmaPrep, vmaComplete, vmaPrepare, vmaSetRange } from './vmaAdjust.ts';
 import { initVmaRange, vmaDup, vmaFree } from './vma.ts';
 import { vmaTreeCancel, vmaTreePrealloc } from './vmaTree.ts';
@@ -83,7 +82,7 @@ function hideFromRmap(task: Task, vma: VmaPtr): Sim<void> {
   for (let avc = vmaAvcFirst(heap, vma); avc !== NO_AVC; avc = avcSameVmaNext(heap, avc)) {
     const anonVma = avcAnonVma(heap, avc);
     anonVmaLockWrite(task, anonVma);
-    intervalTreeRemove(heap, anonVma, avc);
+    avcRemove(task, avc, anonVma);
     anonVmaUnlockWrite(task, anonVma);
   }
 }

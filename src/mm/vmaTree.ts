@@ -113,6 +113,7 @@ export function vmaTreeStore(task: Task, mm: MmPtr, node: VmaNodePtr, start: Vpn
   assert(start < end, 'vma tree: store of an empty range');
   const old = mmVmaTree(task.heap, mm);
   fillNode(task.heap, node, old, start, end, vma);
+  task.check?.guardedWrite(task, 'vmaTree', mm);
   setMmVmaTree(task.heap, mm, node);
   if (old !== NO_NODE) callRcu(task, nodeCache(vmaNodeCapacity(task.heap, old)), old);
 }
@@ -129,6 +130,7 @@ export function vmaTreeReserveFor(task: Task, mm: MmPtr, oldMm: MmPtr): Sim<numb
   if (old === NO_NODE) return 0;
   const node = allocNode(task, vmaNodeCount(task.heap, old));
   if (node === NO_NODE) return -ENOMEM;
+  task.check?.guardedWrite(task, 'vmaTree', mm);
   setMmVmaTree(task.heap, mm, node);
   return 0;
 }
@@ -143,6 +145,7 @@ export function vmaTreeAppend(task: Task, mm: MmPtr, vma: VmaPtr): Sim<void> {
   const { heap } = task;
   const node = mmVmaTree(heap, mm);
   assert(node !== NO_NODE, 'vma tree: append without a reserved block');
+  task.check?.guardedWrite(task, 'vmaTree', mm);
   appendEntry(heap, node, vma);
 }
 
@@ -150,6 +153,7 @@ export function vmaTreeAppend(task: Task, mm: MmPtr, vma: VmaPtr): Sim<void> {
 export function vmaTreeDestroy(task: Task, mm: MmPtr): Sim<void> {
   const node = mmVmaTree(task.heap, mm);
   if (node === NO_NODE) return;
+  task.check?.guardedWrite(task, 'vmaTree', mm);
   setMmVmaTree(task.heap, mm, NO_NODE);
   callRcu(task, nodeCache(vmaNodeCapacity(task.heap, node)), node);
 }

@@ -409,7 +409,7 @@ function forgeAnonVma(w: ForgedWorld): number {
 }
 
 /** A second VMA [12, 16) of the same process with the same anon_vma. */
-function secondVma(w: ForgedWorld): number {
+export function secondVma(w: ForgedWorld): number {
   const { heap } = w;
   const vma = slabAlloc(heap, 0, CACHES.vma);
   heap.copyWithin(vma, w.vma, w.vma + 12);

@@ -15,3 +15,7 @@ test.each(QUIESCENT_CHECKS.map(({ name, invariants }) => [name, invariants] as c
     for (const number of numbers) expect(documented).toContain(number);
   },
 );
+
+test('every invariant is watched, or said not to apply', () => {
+  expect(new Set(documented)).toEqual(new Set(Array.from({ length: 47 }, (_, i) => i + 1)));
+});

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CACHES } from '../../src/arena/header.ts';
-import { slabFree } from '../../src/arena/slab.ts';
+import { CACHES, HEADER } from '../../src/arena/header.ts';
+import { slabAlloc, slabFree } from '../../src/arena/slab.ts';
 import type { Violation } from '../../src/base/finding.ts';
 import { pinsOf } from '../../src/check/ledger.ts';
 import { createChecker, type CheckCounts } from '../../src/check/watch.ts';
@@ -9,7 +9,7 @@ import { createTask, type Task } from '../../src/cpu/task.ts';
 import type { Pfn, PtePtr, PteVal } from '../../src/layout/ids.ts';
 import { ANON_VMA } from '../../src/layout/anonVma.ts';
 import { MM } from '../../src/layout/mm.ts';
-import { PAGE, PG_anonExclusive, PG_locked, pageAt } from '../../src/layout/page.ts';
+import { PAGE, PG_anonExclusive, PG_locked, pageAt, pfnAt } from '../../src/layout/page.ts';
 import {
   PTE_NONE,
   PTE_TYPE_MIGRATION_READ,
@@ -17,10 +17,12 @@ import {
   PTE_WRITE,
   makeNonPresentPte,
   makePte,
+  ptePfn,
 } from '../../src/layout/pte.ts';
 import { TLB_ENTRY, tlbSlot } from '../../src/layout/tlb.ts';
 import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import { forgeWorld, type ForgedWorld } from './forge.ts';
+import { HOLD } from './lockHolds.ts';
 
 let world: ForgedWorld;
 let task: Task;
@@ -124,8 +126,43 @@ describe('migration, at the copy', () => {
   });
 });
 
+describe('migration, the copy made', () => {
+  function forgeCopy(): Pfn {
+    const { heap, pfn } = world;
+    const page = slabAlloc(heap, 0, CACHES.frame);
+    heap.copyWithin(page, pageAt(heap, pfn), pageAt(heap, pfn) + PAGE.index + 1);
+    return pfnAt(heap, page);
+  }
+
+  test('mapping and index are the same', () => {
+    checker.migrationCopied(task, world.pfn, forgeCopy());
+    expect(seen).toEqual([]);
+  });
+
+  test.each([
+    ['mapping', PAGE.mapping],
+    ['index', PAGE.index],
+  ] as const)('another %s', (what, word) => {
+    const copy = forgeCopy();
+    world.heap[pageAt(world.heap, copy) + word]++;
+    checker.migrationCopied(task, world.pfn, copy);
+    expect(seen.map(({ kind }) => kind)).toEqual(['rmap-miss']);
+    expect(signatures()).toEqual([`migrated page: another ${what}`]);
+  });
+
+  test('nobody translates to the source: other pages do not matter', () => {
+    world.heap[world.pte] = migrationEntry();
+    cache(2, makePte((world.pfn + 1) as Pfn, PTE_WRITE));
+    checker.migrationCopy(task, world.pfn, (world.pfn + 1) as Pfn);
+    expect(seen).toEqual([]);
+  });
+});
+
 describe('entries and counts', () => {
-  const set = (after: PteVal): void => checker.pteSet(task, world.mm, world.vpn, world.pte as PtePtr, PTE_NONE, after);
+  // The page stays the same: nothing is mapped or unmapped.
+  const set = (after: PteVal): void =>
+    checker.pteSet(task, world.mm, world.vpn, world.pte as PtePtr, makePte(ptePfn(after), 0), after);
+  beforeEach(() => HOLD.ptl(task, world));
 
   test('writable entry of an exclusive page', () => {
     set(makePte(world.pfn, PTE_WRITE));
@@ -136,6 +173,23 @@ describe('entries and counts', () => {
     setFlags(0, PG_anonExclusive);
     set(makePte(world.pfn, PTE_WRITE));
     expect(signatures()).toEqual(['writable entry of a shared page']);
+  });
+
+  test('read-only entry of a shared page, and none at all', () => {
+    setFlags(0, PG_anonExclusive);
+    set(makePte(world.pfn, 0));
+    set(PTE_NONE);
+    expect(seen).toEqual([]);
+  });
+
+  test('as many references as mappings', () => {
+    checker.rmapChanged(task, world.pfn, world.vma, 1);
+    expect(seen).toEqual([]);
+  });
+
+  test('the zero page takes part', () => {
+    checker.rmapChanged(task, world.heap[HEADER.zeroPfn] as Pfn, world.vma, 1);
+    expect(signatures()).toEqual(['zero page in rmap']);
   });
 
   test('entry for a frame that is free', () => {
@@ -207,7 +261,43 @@ describe('freeing', () => {
   });
 });
 
+describe('freeing what is right', () => {
+  test('an anon_vma that nobody needs', () => {
+    const { heap, anonVma } = world;
+    for (const word of [ANON_VMA.rbRoot, ANON_VMA.numActiveVmas, ANON_VMA.refcount]) heap[anonVma + word] = 0;
+    checker.anonVmaFreed(task, anonVma);
+    expect(seen).toEqual([]);
+  });
+
+  test('an upper table, whatever is in it', () => {
+    checker.tableFreed(task, world.heap[world.mm + MM.pgd] as typeof world.pteTable);
+    expect(seen).toEqual([]);
+  });
+});
+
 describe('user memory, fork, mremap, pins', () => {
+  test('an access through the TLB to an allocated frame', () => {
+    checker.userAccess(task, world.mm, world.vpn, makePte(world.pfn, PTE_WRITE), true, 0, 1);
+    expect(seen).toEqual([]);
+  });
+
+  test('after fork: a writable translation of a page that is still exclusive, or of another process', () => {
+    cache(1, makePte(world.pfn, PTE_WRITE));
+    checker.forkFlushed(task, world.mm, world.mm);
+    setFlags(0, PG_anonExclusive);
+    world.heap[tlbSlot(world.heap, 1, world.vpn) + TLB_ENTRY.asid]++;
+    checker.forkFlushed(task, world.mm, world.mm);
+    expect(seen).toEqual([]);
+  });
+
+  test('after a move: translations beside the range, or of another process', () => {
+    cache(1, makePte(world.pfn, 0));
+    checker.ptesMoved(task, world.mm, (world.vpn + 1) as typeof world.vpn, 4);
+    world.heap[tlbSlot(world.heap, 1, world.vpn) + TLB_ENTRY.asid]++;
+    checker.ptesMoved(task, world.mm, world.vpn, 1);
+    expect(seen).toEqual([]);
+  });
+
   test('an access through the TLB to a freed frame', () => {
     slabFree(world.heap, 0, CACHES.frame, pageAt(world.heap, world.pfn));
     checker.userAccess(task, world.mm, world.vpn, makePte(world.pfn, PTE_WRITE), true, 0, 1);

@@ -16,10 +16,13 @@ export function contendedTask(task: Task, counts: { ptls: number }, contended: b
   const acquired: LockStatsHook['acquired'] = (_task, _lock, cls) => {
     if (cls === CLASS_PTE_LOCK) counts.ptls++;
   };
-  const pteSet: CheckHook['pteSet'] = ({ heap }, mm) => {
+  const check = task.check!;
+  const pteSet: CheckHook['pteSet'] = (setter, mm, ...change) => {
+    const { heap } = setter;
+    check.pteSet(setter, mm, ...change);
     if (contended) heap[firstPteTable(heap, mm) + TABLE.lock + SPIN.state] = CONTENDED;
   };
-  return { ...task, lockStats: { acquired, released: () => undefined }, check: { ...task.check!, pteSet } };
+  return { ...task, lockStats: { acquired, released: () => undefined }, check: { ...check, pteSet } };
 }
 
 function firstPteTable(heap: Heap, mm: MmPtr): number {

@@ -21,7 +21,7 @@ import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { simConcurrent, simExplore, type Concurrent } from '../support/simConcurrent.ts';
-import { mmKernel } from './mmKernel.ts';
+import { mmKernel, mmKernelUntilHarm } from './mmKernel.ts';
 
 const PAGE = 10;
 const PAGES = 3;
@@ -212,10 +212,12 @@ describe('older decisions', () => {
     ...rest,
   });
 
+  const unlocked: Rules = { ...LINUX_7_0, vmaAdjust: { rmapLock: 'none' } };
+
   simExplore(
     'no lock in vma_adjust: migration leaves an entry behind',
     {
-      ...race({ ...LINUX_7_0, vmaAdjust: { rmapLock: 'none' } }, { threads: [migrator, headProtector] }),
+      ...race(unlocked, { ...mmKernelUntilHarm(unlocked, SIZE), threads: [migrator, headProtector] }),
       executions: 3000,
     },
     ({ firstFailure }) => {

@@ -8,6 +8,18 @@ import { bootMachine } from '../../src/mm/boot.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 import type { KernelOptions } from '../support/kernel.ts';
 
+/** As mmKernel, with no word about missing locks: for races that must get as far as the harm done. */
+export function mmKernelUntilHarm(rules: Rules, size: Partial<MachineSize>): KernelOptions {
+  return {
+    ...mmKernel(rules, size),
+    hooks: (_heap: Heap, sink: ViolationSink) => ({
+      check: createChecker((violation) => {
+        if (violation.kind !== 'data-race') sink(violation);
+      }, {}),
+    }),
+  };
+}
+
 /** Options of a booted machine. Detectors report to `to`, or to the test's own sink. */
 export function mmKernel(rules: Rules, size: Partial<MachineSize>, to?: ViolationSink): KernelOptions {
   return {

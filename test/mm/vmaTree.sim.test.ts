@@ -31,6 +31,12 @@ const fake = (n: number): VmaPtr => n as VmaPtr;
 const vpn = (n: number): Vpn => n as Vpn;
 
 function store(box: Sandbox, start: number, end: number, vma: VmaPtr): Sim<void> {
+  mmapWriteLock(box.task, box.mm);
+  storeLocked(box, start, end, vma);
+  mmapWriteUnlock(box.task, box.mm);
+}
+
+function storeLocked(box: Sandbox, start: number, end: number, vma: VmaPtr): Sim<void> {
   const node = vmaTreePrealloc(box.task, box.mm);
   expect(node).not.toBe(NO_NODE);
   vmaTreeStore(box.task, box.mm, node, vpn(start), vpn(end), vma);
@@ -190,7 +196,9 @@ mmTest(
     expect(treeRanges(box.heap, box.mm).length).toBe(most + 1);
     expect(vmaLookup(box.task, box.mm, vpn(2 * 700))).toBe(701);
     expect(vmaLookup(box.task, box.mm, vpn(2 * 700 + 1))).toBe(NO_VMA);
+    mmapWriteLock(box.task, box.mm);
     vmaTreeDestroy(box.task, box.mm);
+    mmapWriteUnlock(box.task, box.mm);
     expect(vmaFind(box.task, box.mm, vpn(0))).toBe(NO_VMA);
   },
   { size: { vmaNodes: [4, 4, 4, 4] } },
@@ -212,7 +220,7 @@ simConcurrent('who finds all blocks waiting for a grace period waits for it too'
   threads: [
     (task: Task, box: Sandbox): Sim<void> => {
       mmapWriteLock(task, box.mm);
-      for (let i = 0; i < 6; i++) store({ ...box, task }, i, i + 1, fake(i + 1));
+      for (let i = 0; i < 6; i++) storeLocked({ ...box, task }, i, i + 1, fake(i + 1));
       vmaTreeDestroy(task, box.mm);
       mmapWriteUnlock(task, box.mm);
     },
@@ -229,14 +237,14 @@ simConcurrent('who finds all blocks waiting for a grace period waits for it too'
 
 mmTest('a reader inside RCU keeps the block it looks at', (box: Sandbox): Sim<void> => {
   mmapWriteLock(box.task, box.mm);
-  store(box, 0, 1, fake(7));
+  storeLocked(box, 0, 1, fake(7));
   rcuReadLock(box.task2);
   const before = slabAllocatedCount(box.heap, CACHES.vmaNode16);
-  store(box, 0, 1, fake(8));
-  store(box, 0, 1, fake(9));
+  storeLocked(box, 0, 1, fake(8));
+  storeLocked(box, 0, 1, fake(9));
   expect(slabAllocatedCount(box.heap, CACHES.vmaNode16)).toBe(before + 2);
   rcuReadUnlock(box.task2);
+  mmapWriteUnlock(box.task, box.mm);
   clear(box);
   expect(slabAllocatedCount(box.heap, CACHES.vmaNode16)).toBe(1);
-  mmapWriteUnlock(box.task, box.mm);
 });
