@@ -4,6 +4,7 @@ import type { Violation } from '../src/base/finding.ts';
 import type { Task } from '../src/cpu/task.ts';
 import type { Pfn } from '../src/layout/ids.ts';
 import type { Mix } from './mix.ts';
+import type { SharedValues } from './sharedValues.ts';
 import type { ProcessTable, Slot } from './processTable.ts';
 
 /** A pin a CPU holds. `page` is -1 once the mapping was changed: then only the count is of interest. */
@@ -23,6 +24,8 @@ export interface CpuContext {
   readonly pins: HeldPin[];
   /** Receives what the shadow model found. */
   readonly report: (violation: Violation) => void;
+  /** What the own words of shared memory must hold. */
+  readonly shared: SharedValues;
   /** Running number for values. */
   counter: number;
 }

@@ -6,7 +6,8 @@
  *
  *   [0, SMALL_PAGES)              small lanes of LANE_PAGES, owner = lane mod CPUs
  *   [SMALL_PAGES, LANES_END)      one big lane of BIG_PAGES per CPU: aligned 2 MiB blocks that move as whole tables
- *   [LANES_END, WINDOW_END)       placement area: what mmap without an address gets; each mapping belongs to its caller
+ *   [LANES_END, SHARED_END)       one shared lane of SHARED_LANE_PAGES per CPU: nothing but shared mappings
+ *   [SHARED_END, WINDOW_END)      placement area: what mmap without an address gets; each mapping belongs to its caller
  */
 
 import type { Prng } from '../src/base/prng.ts';
@@ -16,9 +17,11 @@ export const SMALL_PAGES = 1024;
 export const BIG_PAGES = 1024;
 const BIG_LANES = 16;
 const LANES_END = SMALL_PAGES + BIG_LANES * BIG_PAGES;
-export const WINDOW_END = LANES_END + 16384;
+export const SHARED_LANE_PAGES = 32;
+const SHARED_END = LANES_END + BIG_LANES * SHARED_LANE_PAGES;
+export const WINDOW_END = SHARED_END + 16384;
 /** Pages the shadow model covers: all lanes. */
-export const WINDOW_PAGES = LANES_END;
+export const WINDOW_PAGES = SHARED_END;
 
 const SMALL_LANES = SMALL_PAGES / LANE_PAGES;
 
@@ -31,7 +34,25 @@ export interface PageRange {
 /** CPU that owns the lane of a page. */
 export function laneOwner(page: number, cpus: number): number {
   if (page < SMALL_PAGES) return Math.floor(page / LANE_PAGES) % cpus;
-  return Math.floor((page - SMALL_PAGES) / BIG_PAGES) % cpus;
+  if (page < LANES_END) return Math.floor((page - SMALL_PAGES) / BIG_PAGES) % cpus;
+  return Math.floor((page - LANES_END) / SHARED_LANE_PAGES) % cpus;
+}
+
+/** First page of the shared lane of `cpu`. */
+export function sharedLane(cpu: number): number {
+  return LANES_END + cpu * SHARED_LANE_PAGES;
+}
+
+/** Some page of the shared lanes in use by `cpus` CPUs, one of the own lane more often than not. */
+export function drawSharedPage(cpu: number, cpus: number, prng: Prng): number {
+  const lane = prng.chance(0.75) ? cpu : prng.below(cpus);
+  return sharedLane(lane) + prng.below(SHARED_LANE_PAGES);
+}
+
+/** A range inside the own shared lane. */
+export function drawSharedRange(cpu: number, prng: Prng): PageRange {
+  const pages = 1 + prng.below(prng.chance(0.5) ? 4 : SHARED_LANE_PAGES);
+  return { start: sharedLane(cpu) + prng.below(SHARED_LANE_PAGES - pages + 1), pages };
 }
 
 /** First page of one of the small lanes of `cpu`. */

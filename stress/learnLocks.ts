@@ -16,6 +16,7 @@ import { defaultMix, mixTotal } from './mix.ts';
 import { OPERATIONS } from './operations.ts';
 import { createStressMachine } from './run/machine.ts';
 import { stressSection } from './section.ts';
+import { createSharedValues } from './sharedValues.ts';
 
 const PROCESSES = 6;
 
@@ -46,6 +47,7 @@ export function learnLocks({ rules, seed, operations }: LearnOptions): LearnResu
     mix,
     mixTotal: mixTotal(mix),
     pins: [],
+    shared: createSharedValues(),
     report,
     counter: 0,
   };

@@ -22,6 +22,8 @@ export const OPERATIONS = [
   { name: 'exec', weight: 3, what: 'start a process with a temporary stack that exec moves' },
   { name: 'compact', weight: 4, what: 'kernel thread: migrate movable pages of a range of frames' },
   { name: 'reclaim', weight: 3, what: 'kernel thread: look for recently used pages of a range of frames' },
+  { name: 'shared-access', weight: 10, what: 'read or write a word of shared memory, or pin a page of it' },
+  { name: 'shared-map', weight: 6, what: 'map, unmap, protect, move or duplicate shared memory' },
   { name: 'take-all-locks', weight: 3, what: 'take every lock of an mm, as an MMU notifier does' },
 ] as const satisfies readonly OperationDoc[];
 

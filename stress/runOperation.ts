@@ -2,7 +2,7 @@
 
 import { EFAULT, ENOMEM } from '../src/base/errno.ts';
 import type { Sim } from '../src/base/sim.ts';
-import { FAULT_OOM } from '../src/mm/userAccess.ts';
+import { FAULT_OOM, SEGV_MAPERR } from '../src/mm/userAccess.ts';
 import type { CpuContext } from './context.ts';
 import { OP } from './operations.ts';
 import { opExec } from './ops/exec.ts';
@@ -11,6 +11,7 @@ import { opExit, opFork } from './ops/lifecycle.ts';
 import { opMmap, opMprotect, opMremap, opMunmap } from './ops/mapping.ts';
 import { opRead, opWrite } from './ops/memory.ts';
 import { opPin, opUnpin } from './ops/pins.ts';
+import { opSharedAccess, opSharedMap } from './ops/shared.ts';
 import type { Slot } from './processTable.ts';
 
 /** Runs one operation in the process of `slot`, which the caller holds. @returns 0 or a negative errno */
@@ -44,13 +45,17 @@ export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<numbe
       return opCompact(cpu);
     case OP.reclaim:
       return opReclaim(cpu);
+    case OP['shared-access']:
+      return faultErrno(opSharedAccess(cpu, slot));
+    case OP['shared-map']:
+      return opSharedMap(cpu, slot);
     default:
       return opTakeAllLocks(cpu, slot);
   }
 }
 
-/** What a system call would return in place of the signal that a failed access raises. */
+/** What a system call would return in place of the signal that a failed access raises; an errno stays what it is. */
 function faultErrno(result: number): number {
-  if (result === 0) return 0;
+  if (result > SEGV_MAPERR) return result;
   return result === FAULT_OOM ? -ENOMEM : -EFAULT;
 }

@@ -63,6 +63,8 @@ export const CACHES = {
   vmaNode64: 7,
   vmaNode256: 8,
   vmaNode1024: 9,
+  addressSpace: 10,
+  xaNode: 11,
 } as const;
 
 export type CacheName = keyof typeof CACHES;

@@ -1,5 +1,5 @@
 /**
- * Counts against a recount of all page tables: mapcount (1), refcount (4), MM_ANONPAGES (5), the zero page (6), frames that
+ * Counts against a recount of all page tables: mapcount (1), refcount (4), MM_ANONPAGES and MM_SHMEMPAGES (5), the zero page (6), frames that
  * nothing refers to (7). Pins are counted in a ledger of their own (src/check/ledger.ts), never taken from the page.
  */
 
@@ -7,44 +7,52 @@ import type { Heap } from '../arena/heap.ts';
 import { CACHES } from '../arena/header.ts';
 import { slabIsAllocated } from '../arena/slab.ts';
 import type { Violation } from '../base/finding.ts';
-import type { MmPtr, Pfn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, type MmPtr, type Pfn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { GUP_PIN_COUNTING_BIAS, PAGE, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
 import { describeMm, describePage } from './describe.ts';
 import { pinsOf } from './ledger.ts';
-import { forEachPte, isObject, liveMms } from './view.ts';
+import { cachedPages, forEachPte, isObject, liveMms, liveObjects, objectOfPage } from './view.ts';
 
 /** Recounts every page and every mm. */
 export function checkCounts(heap: Heap): Violation[] {
   const violations: Violation[] = [];
   const mapped = new Int32Array(nrFrames(heap) + 1);
   for (const mm of liveMms(heap)) countMm(heap, mm, mapped, violations);
-  for (let pfn = 1; pfn <= nrFrames(heap); pfn++) checkFrame(heap, pfn as Pfn, mapped[pfn], violations);
+  const cached = new Int32Array(nrFrames(heap) + 1);
+  for (const object of liveObjects(heap)) {
+    for (const { pfn } of cachedPages(heap, object)) if (pfn > 0 && pfn < cached.length) cached[pfn]++;
+  }
+  for (let pfn = 1; pfn <= nrFrames(heap); pfn++) checkFrame(heap, pfn as Pfn, mapped[pfn], cached[pfn], violations);
   return violations;
 }
 
 function countMm(heap: Heap, mm: MmPtr, mapped: Int32Array, violations: Violation[]): void {
   let anonPages = 0;
+  let shmemPages = 0;
   forEachPte(heap, mm, (_vpn, value) => {
     const pfn = ptePfn(value);
-    if (pteIsPresent(value) && pfn !== zeroPfn(heap)) {
-      if (pfn < mapped.length) mapped[pfn]++;
-      anonPages++;
-    } else if (pteIsMigration(value)) anonPages++;
+    const isPresent = pteIsPresent(value) && pfn !== zeroPfn(heap);
+    if (!isPresent && !pteIsMigration(value)) return;
+    if (isPresent && pfn < mapped.length) mapped[pfn]++;
+    if (objectOfPage(heap, pfn) === NO_ADDRESS_SPACE) anonPages++;
+    else shmemPages++;
   });
-  const counted = heap[mm + MM.anonPages];
-  if (counted !== anonPages) {
+  const compare = (name: string, counted: number, entries: number, what: string): void => {
+    if (counted === entries) return;
     violations.push({
       kind: 'count-mismatch',
-      title: `MM_ANONPAGES of ${describeMm(heap, mm)} is ${counted}, its tables hold ${anonPages} anonymous entries`,
-      signature: 'MM_ANONPAGES differs from the page tables',
+      title: `${name} of ${describeMm(heap, mm)} is ${counted}, its tables hold ${entries} ${what}`,
+      signature: `${name} differs from the page tables`,
       evidence: [],
     });
-  }
+  };
+  compare('MM_ANONPAGES', heap[mm + MM.anonPages], anonPages, 'anonymous entries');
+  compare('MM_SHMEMPAGES', heap[mm + MM.shmemPages], shmemPages, 'entries of objects');
 }
 
-function checkFrame(heap: Heap, pfn: Pfn, mapped: number, violations: Violation[]): void {
+function checkFrame(heap: Heap, pfn: Pfn, mapped: number, cached: number, violations: Violation[]): void {
   const page = pageAt(heap, pfn);
   const allocated = isObject(heap, CACHES.frame, page) && slabIsAllocated(heap, page);
   const mapcount = heap[page + PAGE.mapcount];
@@ -74,8 +82,8 @@ function checkFrame(heap: Heap, pfn: Pfn, mapped: number, violations: Violation[
       'mapcount differs from entries',
     );
   }
-  const expected = mapped + pinsOf(heap, pfn) * GUP_PIN_COUNTING_BIAS;
-  if (expected === 0) wrong('leak', `pfn ${pfn} is allocated, but nothing maps or pins it`, 'frame leaked');
+  const expected = mapped + cached + pinsOf(heap, pfn) * GUP_PIN_COUNTING_BIAS;
+  if (expected === 0) wrong('leak', `pfn ${pfn} is allocated, but nothing maps, pins or keeps it`, 'frame leaked');
   else if (refcount !== expected) {
     wrong(
       'count-mismatch',

@@ -33,7 +33,7 @@ export function checkPtl(task: Task, mm: MmPtr, vpn: Vpn, pte: PtePtr, sink: Vio
   const { heap } = task;
   if (heap[tableOf(heap, pte) + TABLE.lock + SPIN.owner] === task.id) return;
   const title = `the entry of ${describePlace(heap, mm, vpn)} changes and the task does not hold its table's lock`;
-  sink(simple('data-race', title, 'entry written without the ptl'));
+  sink(simple('lock-held', title, 'entry written without the ptl'));
 }
 
 /**
@@ -56,7 +56,7 @@ export function checkFill(
   if (!pteIsNone(before) || pteIsNone(after) || putBack || mayFill(mm, vpn, record)) return;
   sink({
     ...simple(
-      'data-race',
+      'lock-held',
       `the empty entry of ${describePlace(task.heap, mm, vpn)} is filled without the mmap lock and without the VMA's`,
       'entry filled without mmap lock or VMA lock',
     ),

@@ -1,12 +1,12 @@
-/** PG_anon_exclusive against the page tables: invariants 14 (writable => exclusive), 15 (exclusive => one mapping), 16 (KSM). */
+/** PG_anon_exclusive against the page tables: invariants 14 (anonymous and writable => exclusive), 15 (exclusive => one mapping), 16 (KSM). */
 
 import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
-import type { Pfn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, type Pfn } from '../layout/ids.ts';
 import { PAGE, PG_anonExclusive, mappingIsKsm, nrFrames, pageAt } from '../layout/page.ts';
 import { pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
 import { describePage, describePlace } from './describe.ts';
-import { forEachPte, liveMms } from './view.ts';
+import { forEachPte, liveMms, objectOfPage } from './view.ts';
 
 /** Checks every present entry and every frame. */
 export function checkExclusive(heap: Heap): Violation[] {
@@ -16,6 +16,7 @@ export function checkExclusive(heap: Heap): Violation[] {
       if (!pteIsPresent(value) || !pteIsWritable(value)) return;
       const pfn = ptePfn(value);
       if (pfn > nrFrames(heap) || (heap[pageAt(heap, pfn) + PAGE.flags] & PG_anonExclusive) !== 0) return;
+      if (objectOfPage(heap, pfn) !== NO_ADDRESS_SPACE) return;
       violations.push({
         kind: 'exclusive',
         title: `${describePlace(heap, mm, vpn)} is mapped writable, but the page is not anon-exclusive`,

@@ -35,7 +35,7 @@ export function checkGuards(
   if (missing === null) return;
   sink({
     ...simple(
-      'data-race',
+      'lock-held',
       `${NAMES[field]} is written without ${missing}`,
       `${NAMES[field]} written without ${missing}`,
     ),
@@ -49,7 +49,7 @@ export function checkForkCopies(task: Task, parent: VmaPtr, sink: ViolationSink)
   const mm = heap[parent + VMA.mm] as MmPtr;
   const wrong = (what: string): void => {
     const title = `fork copies entries of ${describeMm(heap, mm)} ${what}`;
-    sink({ ...simple('data-race', title, `fork copies entries ${what}`), evidence: [describeVma(heap, parent)] });
+    sink({ ...simple('lock-held', title, `fork copies entries ${what}`), evidence: [describeVma(heap, parent)] });
   };
   if ((Atomics.load(heap, mm + MM.writeProtectSeq) & 1) === 0) wrong('while write_protect_seq is even');
   if (!holdsMmapForWrite(task, mm)) wrong('without the mmap lock for write');

@@ -4,6 +4,7 @@ import { CACHES } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { slabIsAllocated, slabObjects } from '../arena/slab.ts';
 import type { Violation } from '../base/finding.ts';
+import { ADDRESS_SPACE } from '../layout/addressSpace.ts';
 import { ANON_VMA } from '../layout/anonVma.ts';
 import type { Pfn } from '../layout/ids.ts';
 import { RWSEM, SPIN } from '../layout/lockWords.ts';
@@ -41,6 +42,10 @@ export function checkLocksFree(heap: Heap): Violation[] {
   for (const anonVma of slabObjects(heap, CACHES.anonVma)) {
     rwsem(anonVma + ANON_VMA.rwsem, 'anon_vma->rwsem');
     spin(anonVma + ANON_VMA.lock, 'anon_vma->lock');
+  }
+  for (const object of allocated(heap, CACHES.addressSpace)) {
+    rwsem(object + ADDRESS_SPACE.iMmapRwsem, 'i_mmap_rwsem');
+    spin(object + ADDRESS_SPACE.iPagesLock, 'i_pages lock');
   }
   for (const table of allocated(heap, CACHES.pageTable)) spin(table + TABLE.lock, 'a page-table lock');
   for (let pfn = 1; pfn <= nrFrames(heap); pfn++) {

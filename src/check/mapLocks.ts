@@ -77,7 +77,7 @@ function checkWait(task: Task, mm: MmPtr, { mmapLocks, vmaLocks }: TaskRecord, s
 function checkUnlock({ heap }: Task, mm: MmPtr, { mmapLocks }: TaskRecord, sink: ViolationSink): void {
   if (mmapLocks.get(mm) !== true || (Atomics.load(heap, mm + MM.writeProtectSeq) & 1) === 0) return;
   const title = `the mmap lock of ${describeMm(heap, mm)} is given up while write_protect_seq is odd`;
-  sink(simple('data-race', title, 'mmap write lock given up, write_protect_seq odd'));
+  sink(simple('lock-held', title, 'mmap write lock given up, write_protect_seq odd'));
 }
 
 /** Invariant 42, before the reader leaves: the VMA is what it was when the reader came. */
@@ -93,9 +93,9 @@ function checkStable({ heap }: Task, vma: VmaPtr, locked: VmaSnapshot, sink: Vio
     return;
   }
   const readers = Atomics.load(heap, vma + VMA.refcnt) & ~READERS_EXCLUDED;
-  if (readers < ATTACHED_AND_READ) wrong('data-race', 'was detached');
+  if (readers < ATTACHED_AND_READ) wrong('lock-held', 'was detached');
   if (now.start !== locked.start || now.end !== locked.end || now.pgoff !== locked.pgoff)
-    wrong('data-race', 'changed its range');
-  if (now.flags !== locked.flags) wrong('data-race', 'changed its flags');
-  if (now.mm !== locked.mm) wrong('data-race', 'changed its mm');
+    wrong('lock-held', 'changed its range');
+  if (now.flags !== locked.flags) wrong('lock-held', 'changed its flags');
+  if (now.mm !== locked.mm) wrong('lock-held', 'changed its mm');
 }

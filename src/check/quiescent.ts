@@ -8,6 +8,7 @@ import type { Violation } from '../base/finding.ts';
 import { checkAnonVmas } from './anonVmaState.ts';
 import { checkCounts } from './counts.ts';
 import { checkExclusive } from './exclusive.ts';
+import { checkFileObjects } from './fileObjects.ts';
 import { checkIntervalTrees } from './intervalTrees.ts';
 import { checkLocksFree } from './locksFree.ts';
 import { checkMigrationEntries } from './migrationEntries.ts';
@@ -33,6 +34,7 @@ export const QUIESCENT_CHECKS: readonly QuiescentCheck[] = [
   { name: 'vma-trees', invariants: [29], run: checkVmaTrees },
   { name: 'vma-counters', invariants: [48], run: checkVmaCounters },
   { name: 'interval-trees', invariants: [25, 26], run: checkIntervalTrees },
+  { name: 'objects', invariants: [48, 49, 50], run: checkFileObjects },
   { name: 'anon-vmas', invariants: [27, 28, 32, 34], run: checkAnonVmas },
   { name: 'page-tables', invariants: [41], run: checkPageTables },
   { name: 'counts', invariants: [1, 4, 5, 6, 7], run: checkCounts },

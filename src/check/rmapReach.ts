@@ -1,6 +1,6 @@
 /**
- * Invariant 22, the heart of the rmap: every present or migration entry of an anonymous page is found by the walk. The
- * VMA that covers the address has an edge to the page's anon_vma, and its numbering maps the page's index to that address.
+ * Invariant 22, the heart of the rmap: every present or migration entry of a page is found by the walk. The VMA that covers the
+ * address has an edge to the page's anon_vma, or maps the page's object, and its numbering maps the page's index to that address.
  * The walk is done here again from the layouts, with the tree's structure taken as it lies in memory.
  */
 
@@ -8,13 +8,23 @@ import { CACHES } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { slabIsAllocated } from '../arena/slab.ts';
 import type { Violation } from '../base/finding.ts';
+import { iMmapTree } from '../layout/addressSpace.ts';
 import { ANON_VMA, AVC } from '../layout/anonVma.ts';
-import type { AnonVmaPtr, MmPtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import {
+  NO_ADDRESS_SPACE,
+  type AddressSpacePtr,
+  type AnonVmaPtr,
+  type MmPtr,
+  type Pfn,
+  type PteVal,
+  type Vpn,
+} from '../layout/ids.ts';
 import { PAGE, mappingAnonVma, mappingIsAnon, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { VMA } from '../layout/vma.ts';
+import { VMA, treeNodeVma, vmaTreeNode } from '../layout/vma.ts';
 import { describePage, describePlace, describeVma } from './describe.ts';
-import { avcsOf, forEachPte, isObject, liveMms, treeRanges, type TreeRange } from './view.ts';
+import { treeNodes } from './intervalTrees.ts';
+import { avcsOf, forEachPte, isObject, liveMms, objectOfPage, treeRanges, type TreeRange } from './view.ts';
 
 /** Checks every entry of every mm against a walk from its page. */
 export function checkRmapReach(heap: Heap): Violation[] {
@@ -52,6 +62,8 @@ function entryUnreachable(heap: Heap, ranges: readonly TreeRange[], vpn: Vpn, va
 
 function pageUnreachable(heap: Heap, pfn: Pfn, range: TreeRange, vpn: Vpn): string | null {
   const mapping = heap[pageAt(heap, pfn) + PAGE.mapping];
+  const object = objectOfPage(heap, pfn);
+  if (object !== NO_ADDRESS_SPACE) return objectPageUnreachable(heap, pfn, object, range, vpn);
   if (!mappingIsAnon(mapping)) return 'the page has no anonymous mapping';
   const anonVma = mappingAnonVma(mapping);
   if (!isObject(heap, CACHES.anonVma, anonVma) || !slabIsAllocated(heap, anonVma))
@@ -59,6 +71,26 @@ function pageUnreachable(heap: Heap, pfn: Pfn, range: TreeRange, vpn: Vpn): stri
   const avc = avcsOf(heap, range.vma).find((edge) => heap[edge + AVC.anonVma] === anonVma);
   if (avc === undefined) return "the VMA has no edge to the page's anon_vma";
   if (!treeHolds(heap, anonVma, avc)) return "the edge is not in the anon_vma's interval tree";
+  return wrongAddress(heap, pfn, range, vpn);
+}
+
+function objectPageUnreachable(
+  heap: Heap,
+  pfn: Pfn,
+  object: AddressSpacePtr,
+  range: TreeRange,
+  vpn: Vpn,
+): string | null {
+  if (!isObject(heap, CACHES.addressSpace, object) || !slabIsAllocated(heap, object))
+    return "the page's object is freed";
+  if (heap[range.vma + VMA.file] !== object) return 'the VMA maps another object';
+  const tree = treeNodes(heap, iMmapTree(object), (node) => isObject(heap, CACHES.vma, treeNodeVma(node)));
+  if (!(tree ?? []).includes(vmaTreeNode(range.vma))) return "the VMA is not in the object's tree";
+  return wrongAddress(heap, pfn, range, vpn);
+}
+
+/** The VMA's numbering must lead from the page's index to the entry. */
+function wrongAddress(heap: Heap, pfn: Pfn, range: TreeRange, vpn: Vpn): string | null {
   const index = heap[pageAt(heap, pfn) + PAGE.index];
   const address = heap[range.vma + VMA.start] + (index - heap[range.vma + VMA.pgoff]);
   if (address !== vpn) return `its index leads to another address (${describeVma(heap, range.vma)})`;

@@ -6,9 +6,11 @@
 import { CACHES, cacheAt, CACHE, nrCpus, type CacheId } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { slabIsAllocated, slabObjects } from '../arena/slab.ts';
+import { ADDRESS_SPACE, XA_SLOTS } from '../layout/addressSpace.ts';
 import { AVC } from '../layout/anonVma.ts';
-import type { AvcPtr, MmPtr, PageTablePtr, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
+import type { AddressSpacePtr, AvcPtr, MmPtr, PageTablePtr, Pfn, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
+import { PAGE, mappingAddressSpace, nrFrames, pageAt } from '../layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PGD, LEVEL_PTE, TABLE, TABLE_BITS } from '../layout/pageTable.ts';
 import { TLB, TLB_ENTRY, TLB_ENTRY_WORDS, tlbAt, tlbEntries } from '../layout/tlb.ts';
 import { VMA } from '../layout/vma.ts';
@@ -103,4 +105,41 @@ export function forEachTranslation(heap: Heap, visit: (cpu: number, slot: number
       if (heap[slot + TLB_ENTRY.asid] !== 0) visit(cpu, slot);
     }
   }
+}
+
+/** Objects of shared mappings that are allocated. */
+export function liveObjects(heap: Heap): AddressSpacePtr[] {
+  return [...slabObjects(heap, CACHES.addressSpace)].filter((object) =>
+    slabIsAllocated(heap, object),
+  ) as AddressSpacePtr[];
+}
+
+/** A page in the page index of an object. */
+export interface CachedPage {
+  readonly index: number;
+  readonly pfn: Pfn;
+}
+
+/** Pages of an object's index; `nodes` gets the addresses of its nodes. */
+export function cachedPages(heap: Heap, object: AddressSpacePtr, nodes: number[] = []): CachedPage[] {
+  const pages: CachedPage[] = [];
+  const visit = (node: number, level: number, base: number): void => {
+    if (!isObject(heap, CACHES.xaNode, node)) return;
+    nodes.push(node);
+    for (let i = 0; i < XA_SLOTS; i++) {
+      const value = heap[node + i];
+      if (value === 0) continue;
+      const index = base + i * XA_SLOTS ** level;
+      if (level === 0) pages.push({ index, pfn: value as Pfn });
+      else visit(value, level - 1, index);
+    }
+  };
+  visit(heap[object + ADDRESS_SPACE.pages], Math.min(heap[object + ADDRESS_SPACE.levels], 3) - 1, 0);
+  return pages;
+}
+
+/** The object that a page belongs to, 0 for an anonymous page; what a page's mapping says is taken for true. */
+export function objectOfPage(heap: Heap, pfn: Pfn): AddressSpacePtr {
+  if (pfn < 1 || pfn > nrFrames(heap)) return 0 as AddressSpacePtr;
+  return mappingAddressSpace(Atomics.load(heap, pageAt(heap, pfn) + PAGE.mapping));
 }

@@ -45,7 +45,7 @@ export function checkMoveOrder(task: Task, from: VmaPtr, to: VmaPtr, whole: bool
     if (shared.every(([first, second]) => second === undefined || visitedAfter(heap, first, second))) return;
   }
   const title = `mremap: ${what} without the rmap lock`;
-  sink({ ...simple('data-race', title, title), evidence: describeBoth(heap, from, to) });
+  sink({ ...simple('lock-held', title, title), evidence: describeBoth(heap, from, to) });
 }
 
 /** Each edge of the first VMA, and that of the second to the same anon_vma. */

@@ -6,7 +6,7 @@ import { slabIsAllocated } from '../arena/slab.ts';
 import type { Violation } from '../base/finding.ts';
 import type { MmPtr } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
-import { VMA } from '../layout/vma.ts';
+import { VMA, VM_SHARED } from '../layout/vma.ts';
 import { describeMm, describeVma } from './describe.ts';
 import { avcsOf, isObject, liveMms, treeRanges, type TreeRange } from './view.ts';
 
@@ -50,6 +50,9 @@ function checkRange(heap: Heap, mm: MmPtr, range: TreeRange, previousEnd: number
     violations.push(wrong(heap, mm, 'a range differs from its VMA', `${text}, ${describeVma(heap, vma)}`));
   }
   if (heap[vma + VMA.mm] !== mm) violations.push(wrong(heap, mm, 'a VMA belongs to another mm', text));
+  if ((heap[vma + VMA.flags] & VM_SHARED) !== 0 && heap[vma + VMA.file] === 0) {
+    violations.push(wrong(heap, mm, 'a shared mapping without an object', describeVma(heap, vma)));
+  }
   if ((heap[vma + VMA.anonVma] !== 0) !== avcsOf(heap, vma, 1).length > 0) {
     violations.push(wrong(heap, mm, 'anon_vma and chain disagree', describeVma(heap, vma)));
   }

@@ -4,6 +4,7 @@
  */
 
 import type { CheckHook } from '../cpu/hooks.ts';
+import { NO_ADDRESS_SPACE } from '../layout/ids.ts';
 import { PAGE, PG_anonExclusive, pageAt, zeroPfn } from '../layout/page.ts';
 import { checkEqualChains } from './anonVmaState.ts';
 import { describePage, describePlace } from './describe.ts';
@@ -14,6 +15,7 @@ import { mapLockHooks } from './mapLocks.ts';
 import { createTaskRecords, type TaskRecord } from './taskRecord.ts';
 import { onceEach, simple, type Count, type ViolationSink } from './violation.ts';
 import { checkForkOrder, checkMoveOrder } from './visitOrder.ts';
+import { objectOfPage } from './view.ts';
 import {
   checkAnonVmaFreed,
   checkAnonVmaPinned,
@@ -156,7 +158,8 @@ function userHooks(
     pinned(task, mm, vpn, pfn) {
       count('pins');
       countPin(task.heap, pfn, 1);
-      if ((task.heap[pageAt(task.heap, pfn) + PAGE.flags] & PG_anonExclusive) === 0 && pfn !== zeroPfn(task.heap)) {
+      const isAnon = pfn !== zeroPfn(task.heap) && objectOfPage(task.heap, pfn) === NO_ADDRESS_SPACE;
+      if (isAnon && (task.heap[pageAt(task.heap, pfn) + PAGE.flags] & PG_anonExclusive) === 0) {
         sink({
           ...simple(
             'exclusive',

@@ -4,7 +4,15 @@ import { CACHES } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { POISON, slabIsAllocated, slabObjects } from '../arena/slab.ts';
 import { ANON_VMA } from '../layout/anonVma.ts';
-import type { AnonVmaPtr, MmPtr, PageTablePtr, Pfn, PteVal, Vpn } from '../layout/ids.ts';
+import {
+  NO_ADDRESS_SPACE,
+  type AnonVmaPtr,
+  type MmPtr,
+  type PageTablePtr,
+  type Pfn,
+  type PteVal,
+  type Vpn,
+} from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_locked, mappingAnonVma, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { ENTRIES_PER_TABLE, LEVEL_PTE, TABLE } from '../layout/pageTable.ts';
@@ -13,7 +21,7 @@ import { TLB_ENTRY } from '../layout/tlb.ts';
 import { describeMm, describePage, describePlace, describePte } from './describe.ts';
 import { tableOf } from './entryChanges.ts';
 import { danglingEntry } from './migrationEntries.ts';
-import { forEachTranslation } from './view.ts';
+import { forEachTranslation, objectOfPage } from './view.ts';
 import { simple, type ViolationSink } from './violation.ts';
 
 /** Looks at two counters that change while one looks. */
@@ -41,7 +49,7 @@ export function checkNoEntryFor(heap: Heap, src: Pfn, sink: ViolationSink): void
 }
 
 /**
- * Invariant 18 at the copy: a writable or readable-exclusive entry for `src` is its only entry. The source is locked and
+ * Invariant 18 at the copy of an anonymous page: a writable or readable-exclusive entry for `src` is its only entry. The source is locked and
  * unmapped; fork turns such an entry into a readable one before it makes the second. Entries may be copied and moved while
  * the tables are scanned, so only those count that are still there when all have been seen.
  * @returns number of its entries
@@ -50,7 +58,7 @@ export function checkEntriesOf(heap: Heap, src: Pfn, sink: ViolationSink): numbe
   const seen = migrationEntriesOf(heap, src).map((at) => Atomics.load(heap, at) as PteVal);
   const entries = seen.filter((value) => ptePfn(value) === src && pteIsMigration(value));
   const exclusive = entries.filter((value) => !pteIsReadableMigration(value)).length;
-  if (exclusive > 0 && entries.length > 1) {
+  if (exclusive > 0 && entries.length > 1 && objectOfPage(heap, src) === NO_ADDRESS_SPACE) {
     sink({
       ...simple(
         'exclusive',
@@ -129,6 +137,7 @@ export function checkPteSet(heap: Heap, mm: MmPtr, vpn: Vpn, after: PteVal, sink
   }
   if (!pteIsWritable(after)) return;
   if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) return;
+  if (objectOfPage(heap, pfn) !== NO_ADDRESS_SPACE) return;
   sink({
     ...simple(
       'exclusive',
@@ -158,7 +167,7 @@ export function checkRmapCounts(heap: Heap, pfn: Pfn, sink: ViolationSink): void
   wrong(`pfn ${pfn} has more mappings than references`, 'refcount below mapcount');
 }
 
-/** A frame goes back to the allocator: nothing may map it, it may not be locked or pinned. */
+/** A frame goes back to the allocator: nothing may map it, it may not be locked, and it may be in no object. */
 export function checkPageFreed(heap: Heap, pfn: Pfn, sink: ViolationSink): void {
   const page = pageAt(heap, pfn);
   const wrong = (what: string): void =>
@@ -168,6 +177,7 @@ export function checkPageFreed(heap: Heap, pfn: Pfn, sink: ViolationSink): void 
     });
   if (Atomics.load(heap, page + PAGE.mapcount) !== 0) wrong('it is mapped');
   if ((Atomics.load(heap, page + PAGE.flags) & PG_locked) !== 0) wrong('it is locked');
+  if (objectOfPage(heap, pfn) !== NO_ADDRESS_SPACE) wrong('its object has it');
 }
 
 /** Invariant 41: a pte table goes back to the allocator: every entry must be none. */
@@ -199,6 +209,7 @@ export function checkForkFlushed(heap: Heap, parent: MmPtr, sink: ViolationSink)
     if (Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid || !pteIsWritable(pte)) return;
     const pfn = ptePfn(pte);
     if ((Atomics.load(heap, pageAt(heap, pfn) + PAGE.flags) & PG_anonExclusive) !== 0) return;
+    if (objectOfPage(heap, pfn) !== NO_ADDRESS_SPACE) return;
     if (heap[slot + TLB_ENTRY.asid] !== asid || heap[slot + TLB_ENTRY.pte] !== pte) return;
     sink({
       ...simple(

@@ -40,6 +40,7 @@ import {
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MAP_SHARED,
   MLOCK_ONFAULT,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
@@ -109,7 +110,8 @@ export function executeStep(task: Task, processes: SimulatedProcess[], action: A
   task.mm = process.mm;
   switch (action.op) {
     case 'mmap': {
-      const flags = MAP_PRIVATE | MAP_ANONYMOUS | bitsOf(action.flags, MMAP_BITS);
+      const type = action.shared ? MAP_SHARED : MAP_PRIVATE;
+      const flags = type | MAP_ANONYMOUS | bitsOf(action.flags, MMAP_BITS);
       return addressResult(sysMmap(task, action.at?.bytes ?? 0, action.len.bytes, PROT_BITS[action.prot], flags));
     }
     case 'munmap':

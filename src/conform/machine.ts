@@ -25,6 +25,8 @@ const LARGE_MACHINE: MachineSize = {
   anonVmas: 2048,
   anonVmaChains: 16384,
   vmaNodes: [64, 32, 32, 16],
+  addressSpaces: 1024,
+  xaNodes: 2048,
   pageWords: 4,
   tlbEntries: 64,
   magazine: 0,
@@ -45,6 +47,8 @@ const SMALL_MACHINE: MachineSize = {
   anonVmas: 4 * SMALL_VMAS,
   anonVmaChains: 16 * SMALL_VMAS,
   vmaNodes: [64, 16, 4, 0],
+  addressSpaces: 256,
+  xaNodes: 512,
 };
 
 /** Objects in use, by kind. */

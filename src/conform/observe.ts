@@ -3,13 +3,21 @@
  * layouts alone, so that no mistake of the simulated kernel can hide behind the functions that made it. Quiescent machine
  * only. An observation is one step for the scheduler.
  *
- * Kernel: /proc/PID/maps, smaps, pagemap, /proc/kpagecount. Not modelled: objects of shared mappings, hugetlb pages.
+ * Kernel: /proc/PID/maps, smaps, pagemap, /proc/kpagecount. Not modelled: hugetlb pages.
  */
 
 import type { Heap } from '../arena/heap.ts';
 import { slabGeneration } from '../arena/slab.ts';
 import type { Access } from '../base/sim.ts';
-import { NO_TABLE, type MmPtr, type PageTablePtr, type PteVal, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import {
+  NO_ADDRESS_SPACE,
+  NO_TABLE,
+  type MmPtr,
+  type PageTablePtr,
+  type PteVal,
+  type VmaPtr,
+  type Vpn,
+} from '../layout/ids.ts';
 import { mmPgd, mmVmaTree } from '../layout/mm.ts';
 import {
   PG_anonExclusive,
@@ -50,7 +58,9 @@ import {
   VM_WIPEONFORK,
   VM_WRITE,
   vmaEnd,
+  vmaFile,
   vmaFlags,
+  vmaPgoff,
   vmaStart,
 } from '../layout/vma.ts';
 import { vmaNodeCount, vmaNodeVma } from '../layout/vmaNode.ts';
@@ -65,8 +75,13 @@ export interface ObservedPage {
   readonly stamp: number;
 }
 
+/** A VMA; `object` tells one use of an object from another, null for private anonymous memory. */
+export interface ObservedVma extends Omit<VmaState, 'object'> {
+  readonly object: string | null;
+}
+
 export interface ObservedProcess {
-  readonly vmas: readonly VmaState[];
+  readonly vmas: readonly ObservedVma[];
   readonly pages: readonly ObservedPage[];
   /** Pages whose entry is neither present nor empty: at rest there must be none. */
   readonly leftovers: readonly number[];
@@ -97,16 +112,17 @@ export function observeProcess(heap: Heap, mm: MmPtr): Access<ObservedProcess> {
   return { vmas: observeVmas(heap, mm), pages, leftovers };
 }
 
-function observeVmas(heap: Heap, mm: MmPtr): Access<VmaState[]> {
+function observeVmas(heap: Heap, mm: MmPtr): Access<ObservedVma[]> {
   const node = mmVmaTree(heap, mm);
-  const vmas: VmaState[] = [];
+  const vmas: ObservedVma[] = [];
   const count = node === 0 ? 0 : vmaNodeCount(heap, node);
   for (let i = 0; i < count; i++) vmas.push(observeVma(heap, vmaNodeVma(heap, node, i)));
   return vmas;
 }
 
-function observeVma(heap: Heap, vma: VmaPtr): Access<VmaState> {
+function observeVma(heap: Heap, vma: VmaPtr): Access<ObservedVma> {
   const flags = vmaFlags(heap, vma);
+  const file = vmaFile(heap, vma);
   const letter = (bit: number, name: string): string => ((flags & bit) !== 0 ? name : '-');
   const shared = (flags & VM_SHARED) !== 0 ? 's' : 'p';
   return {
@@ -114,8 +130,8 @@ function observeVma(heap: Heap, vma: VmaPtr): Access<VmaState> {
     end: vmaEnd(heap, vma),
     perms: `${letter(VM_READ, 'r')}${letter(VM_WRITE, 'w')}${letter(VM_EXEC, 'x')}${shared}`,
     flags: FLAG_NAMES.filter((name) => (flags & FLAG_BITS[name]) !== 0).join(' '),
-    object: null,
-    offset: null,
+    object: file === NO_ADDRESS_SPACE ? null : `${file}.${slabGeneration(heap, file)}`,
+    offset: file === NO_ADDRESS_SPACE ? null : vmaPgoff(heap, vma),
   };
 }
 

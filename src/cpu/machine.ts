@@ -6,6 +6,7 @@
 import { createArena } from '../arena/arena.ts';
 import type { Heap } from '../arena/heap.ts';
 import { SLAB_TYPESAFE_BY_RCU } from '../arena/slab.ts';
+import { ADDRESS_SPACE_WORDS, XA_NODE_WORDS } from '../layout/addressSpace.ts';
 import { ANON_VMA_WORDS, AVC_WORDS } from '../layout/anonVma.ts';
 import { GLOBAL_WORDS, WAIT_BUCKET_WORDS } from '../layout/globals.ts';
 import { MM_WORDS } from '../layout/mm.ts';
@@ -27,6 +28,9 @@ export interface MachineSize {
   readonly anonVmaChains: number;
   /** VMA tree nodes of the capacities 16, 64, 256, 1024. */
   readonly vmaNodes: readonly [number, number, number, number];
+  /** Objects of shared mappings, and nodes of their page indexes. */
+  readonly addressSpaces: number;
+  readonly xaNodes: number;
   readonly pageWords: number;
   readonly tlbEntries: number;
   readonly magazine: number;
@@ -46,6 +50,8 @@ export const SMALL_MACHINE: MachineSize = {
   anonVmas: 48,
   anonVmaChains: 192,
   vmaNodes: [24, 2, 0, 0],
+  addressSpaces: 8,
+  xaNodes: 16,
   pageWords: 4,
   tlbEntries: 16,
   magazine: 0,
@@ -65,6 +71,8 @@ export const STRESS_MACHINE: MachineSize = {
   anonVmas: 32768,
   anonVmaChains: 131_072,
   vmaNodes: [1024, 512, 256, 128],
+  addressSpaces: 4096,
+  xaNodes: 8192,
   pageWords: 8,
   tlbEntries: 64,
   magazine: 16,
@@ -93,6 +101,8 @@ export function createMachine(size: MachineSize): Heap {
       vmaNode64: plain(nodes64, vmaNodeWords(64)),
       vmaNode256: plain(nodes256, vmaNodeWords(256)),
       vmaNode1024: plain(nodes1024, vmaNodeWords(1024)),
+      addressSpace: plain(size.addressSpaces, ADDRESS_SPACE_WORDS),
+      xaNode: plain(size.xaNodes, XA_NODE_WORDS),
     },
     pageWords: size.pageWords,
     tlbEntries: size.tlbEntries,

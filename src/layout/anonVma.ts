@@ -13,8 +13,9 @@ import { fetchAdd, load, readOnce, store, writeOnce, cas } from '../arena/access
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
-import type { AnonVmaPtr, AvcPtr, RwSemPtr, SpinLockPtr, VmaPtr } from './ids.ts';
+import type { AnonVmaPtr, AvcPtr, RwSemPtr, SpinLockPtr, TreeNodePtr, TreeRootPtr, VmaPtr } from './ids.ts';
 import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
+import { TREE_NODE, TREE_NODE_END } from './treeNode.ts';
 
 const afterLocks = RWSEM_WORDS + SPIN_WORDS;
 
@@ -26,13 +27,13 @@ export const ANON_VMA = {
   numChildren: afterLocks + 2,
   numActiveVmas: afterLocks + 3,
   parent: afterLocks + 4,
+  /** Root of the interval tree (treeNode.ts): two words. */
   rbRoot: afterLocks + 5,
+  insertions: afterLocks + 6,
   /** Historic: VMAs using it + child anon_vmas (3.19 .. 5.19). */
   degree: afterLocks + 7,
   /** The "already locked" bit of mm_take_all_locks (bit 0 of the kernel's rb root). */
   allLocksMark: afterLocks + 8,
-  /** Counts insertions, for the stamp that breaks ties in the interval tree. */
-  insertions: afterLocks + 9,
 } as const;
 export const ANON_VMA_WORDS = 24;
 export const ANON_VMA_TABLE = fieldTable('anon_vma', ANON_VMA, ANON_VMA_WORDS);
@@ -42,20 +43,20 @@ export const AVC = {
   anonVma: 1,
   sameVmaNext: 2,
   sameVmaPrev: 3,
-  rbParent: 4,
-  rbLeft: 5,
-  rbRight: 6,
+  rbParent: TREE_NODE.parent,
+  rbLeft: TREE_NODE.left,
+  rbRight: TREE_NODE.right,
   /**
    * Cached keys: [pgoff, last] of the VMA when the node was inserted (CONFIG_DEBUG_VM_RB); [0, ANON_VMA_LIST_LAST] under
    * rules in which an anon_vma keeps a list instead of a tree.
    */
-  pgoff: 8,
-  last: 9,
-  subtreeLast: 10,
+  pgoff: TREE_NODE.first,
+  last: TREE_NODE.last,
+  subtreeLast: TREE_NODE.subtreeLast,
   /** Order of insertion into this anon_vma's tree: ties of equal pgoff are visited in this order. */
-  stamp: 11,
+  stamp: TREE_NODE.stamp,
 } as const;
-export const AVC_WORDS = 12;
+export const AVC_WORDS = TREE_NODE_END;
 /** `last` of a node without a key: overlaps every page offset. */
 export const ANON_VMA_LIST_LAST = 0x7fff_ffff;
 export const AVC_TABLE = fieldTable('anon_vma_chain', AVC, AVC_WORDS);
@@ -118,8 +119,9 @@ export function setAnonVmaDegree(heap: Heap, anonVma: AnonVmaPtr, degree: number
 export function anonVmaRbRoot(heap: Heap, anonVma: AnonVmaPtr): Access<AvcPtr> {
   return load(heap, anonVma + ANON_VMA.rbRoot) as AvcPtr;
 }
-export function setAnonVmaRbRoot(heap: Heap, anonVma: AnonVmaPtr, avc: AvcPtr): Access<void> {
-  store(heap, anonVma + ANON_VMA.rbRoot, avc);
+/** Root of the anon_vma's interval tree. */
+export function anonVmaTree(anonVma: AnonVmaPtr): TreeRootPtr {
+  return (anonVma + ANON_VMA.rbRoot) as TreeRootPtr;
 }
 export function anonVmaAllLocksMark(heap: Heap, anonVma: AnonVmaPtr): Access<number> {
   return load(heap, anonVma + ANON_VMA.allLocksMark);
@@ -127,11 +129,6 @@ export function anonVmaAllLocksMark(heap: Heap, anonVma: AnonVmaPtr): Access<num
 export function setAnonVmaAllLocksMark(heap: Heap, anonVma: AnonVmaPtr, mark: number): Access<void> {
   store(heap, anonVma + ANON_VMA.allLocksMark, mark);
 }
-/** Next insertion stamp of this tree; root lock held for write. */
-export function nextAnonVmaStamp(heap: Heap, anonVma: AnonVmaPtr): Access<number> {
-  return ++heap[anonVma + ANON_VMA.insertions];
-}
-
 export function avcVma(heap: Heap, avc: AvcPtr): Access<VmaPtr> {
   return load(heap, avc + AVC.vma) as VmaPtr;
 }
@@ -156,10 +153,11 @@ export function avcSameVmaPrev(heap: Heap, avc: AvcPtr): Access<AvcPtr> {
 export function setAvcSameVmaPrev(heap: Heap, avc: AvcPtr, prev: AvcPtr): Access<void> {
   store(heap, avc + AVC.sameVmaPrev, prev);
 }
-/** A word of the tree node: one of the rb, key, subtreeLast or stamp offsets of AVC. */
-export function avcNodeWord(heap: Heap, avc: AvcPtr, offset: number): Access<number> {
-  return load(heap, avc + offset);
+/** The AVC as a node of its anon_vma's tree. */
+export function avcTreeNode(avc: AvcPtr): TreeNodePtr {
+  return avc as number as TreeNodePtr;
 }
-export function setAvcNodeWord(heap: Heap, avc: AvcPtr, offset: number, value: number): Access<void> {
-  store(heap, avc + offset, value);
+/** The AVC that a node of an anon_vma's tree is, 0 for none. */
+export function treeNodeAvc(node: TreeNodePtr): AvcPtr {
+  return node as number as AvcPtr;
 }

@@ -19,6 +19,13 @@ export type VmaNodePtr = Brand<number, 'VmaNodePtr'>;
 export type AnonVmaPtr = Brand<number, 'AnonVmaPtr'>;
 /** An anon_vma_chain: the edge between a VMA and an anon_vma. */
 export type AvcPtr = Brand<number, 'AvcPtr'>;
+/** What a shared mapping maps: the kernel's file, inode and address_space in one. */
+export type AddressSpacePtr = Brand<number, 'AddressSpacePtr'>;
+/** A node of the page index of an object. */
+export type XaNodePtr = Brand<number, 'XaNodePtr'>;
+/** A node of an interval tree, and the two words of the tree's root. */
+export type TreeNodePtr = Brand<number, 'TreeNodePtr'>;
+export type TreeRootPtr = Brand<number, 'TreeRootPtr'>;
 /** Words of the task that runs on a CPU. */
 export type TaskPtr = Brand<number, 'TaskPtr'>;
 /** Any lock; its family says how to use it. */
@@ -37,4 +44,7 @@ export const NO_VMA = 0 as VmaPtr;
 export const NO_ANON_VMA = 0 as AnonVmaPtr;
 export const NO_AVC = 0 as AvcPtr;
 export const NO_TABLE = 0 as PageTablePtr;
+export const NO_ADDRESS_SPACE = 0 as AddressSpacePtr;
+export const NO_XA_NODE = 0 as XaNodePtr;
+export const NO_TREE_NODE = 0 as TreeNodePtr;
 export const NO_NODE = 0 as VmaNodePtr;

@@ -44,6 +44,8 @@ export const LOCK_CLASSES: readonly LockClass[] = [
   // Known to the watchdog only: lockdep tracks neither.
   lockClass('PG_locked', 'folio', 'sleep', 'include/linux/pagemap.h', 25),
   lockClass('rcu_read_lock', 'rcu', 'spin', 'include/linux/rcupdate.h', 0),
+  lockClass('&mapping->i_mmap_rwsem', 'rwsem', 'sleep', 'include/linux/fs.h', 35),
+  lockClass('&xa->xa_lock', 'spinlock', 'spin', 'include/linux/xarray.h', 60),
 ];
 
 function id(row: number): LockClassId {
@@ -65,3 +67,5 @@ export const CLASS_TEST_MUTEX = id(11);
 export const CLASS_TEST_RWSEM = id(12);
 export const CLASS_FOLIO_LOCK = id(13);
 export const CLASS_RCU = id(14);
+export const CLASS_I_MMAP_RWSEM = id(15);
+export const CLASS_XA_LOCK = id(16);

@@ -59,6 +59,8 @@ export const MM = {
   maxMapCount: afterPtl + 22,
   /** Pages that MREMAP_DONTUNMAP left counted in lockedVm for ever. The kernel does not know them; observers must. */
   strandedLockedVm: afterPtl + 23,
+  /** MM_SHMEMPAGES. */
+  shmemPages: afterPtl + 26,
 } as const;
 export const MM_WORDS = 40;
 export const MM_TABLE = fieldTable('mm_struct', MM, MM_WORDS);
@@ -160,6 +162,10 @@ export function copyMmLimits(heap: Heap, to: MmPtr, from: MmPtr): Access<void> {
 /** MM_ANONPAGES: present anonymous entries and migration entries. Returns the new value. */
 export function atomicAddMmAnonPages(heap: Heap, mm: MmPtr, delta: number): Access<number> {
   return fetchAdd(heap, mm + MM.anonPages, delta) + delta;
+}
+/** MM_SHMEMPAGES: present entries of pages of objects and their migration entries. Returns the new value. */
+export function atomicAddMmShmemPages(heap: Heap, mm: MmPtr, delta: number): Access<number> {
+  return fetchAdd(heap, mm + MM.shmemPages, delta) + delta;
 }
 /** Page-table pages of the mm. Returns the new value. */
 export function atomicAddMmPgtables(heap: Heap, mm: MmPtr, delta: number): Access<number> {

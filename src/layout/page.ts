@@ -1,5 +1,5 @@
 /**
- * struct page / struct folio of a small anonymous page, and the frame's contents behind it.
+ * struct page / struct folio of a small page, anonymous or of an object, and the frame's contents behind it.
  *
  * Layout of a frame: the words of PAGE, then pageWords(heap) words of contents. Frames are objects of the slab cache
  * `frame`, so pfn n is the n-th object and has a generation. pfn 0 does not exist.
@@ -14,7 +14,7 @@ import { CACHE, CACHES, HEADER, cacheAt, pageWords } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { fetchAdd, fetchAnd, fetchOr, load, readOnce, cas, store, writeOnce } from '../arena/access.ts';
 import type { Access } from '../base/sim.ts';
-import type { AnonVmaPtr, Pfn, TaskId } from './ids.ts';
+import type { AddressSpacePtr, AnonVmaPtr, Pfn, TaskId } from './ids.ts';
 
 export const PAGE = {
   flags: 0,
@@ -57,6 +57,16 @@ export function makeAnonMapping(anonVma: AnonVmaPtr): number {
 /** The anon_vma in folio->mapping, or 0 when the page is not plain anonymous (none, KSM). */
 export function mappingAnonVma(mapping: number): AnonVmaPtr {
   return ((mapping & MAPPING_MASK) === MAPPING_ANON ? mapping >>> MAPPING_BITS : 0) as AnonVmaPtr;
+}
+
+/** folio->mapping of a page of an object. */
+export function makeFileMapping(mapping: AddressSpacePtr): number {
+  return mapping << MAPPING_BITS;
+}
+
+/** The object in folio->mapping, or 0 when the page is anonymous or in no object (folio_mapping). */
+export function mappingAddressSpace(mapping: number): AddressSpacePtr {
+  return ((mapping & MAPPING_MASK) === 0 ? mapping >>> MAPPING_BITS : 0) as AddressSpacePtr;
 }
 
 /** True for anonymous pages, KSM pages included (folio_test_anon). */

@@ -7,6 +7,8 @@
  *   anonVma 0 -> set    mmap read + page_table_lock (+ root write); set -> 0: mmap write + VMA write + root write
  *   avc list            mmap read + page_table_lock in prepare; mmap write otherwise
  *   lockSeq, refcnt     the per-VMA lock's own words (src/locks/vmaLock.ts)
+ *   file                set before the VMA is linked, constant after that
+ *   tree node           i_mmap_rwsem of the object for write; start, end and pgoff of a mapping of an object too
  * To read any of them one of mmap read, VMA read, root read suffices. start/end/pgoff have walkers that hold only the root
  * lock, which is why each is a word of its own with its own scheduling point.
  */
@@ -15,8 +17,12 @@ import { load, readOnce, store, writeOnce } from '../arena/access.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
-import type { AnonVmaPtr, AvcPtr, MmPtr, VmaPtr, Vpn } from './ids.ts';
+import type { AddressSpacePtr, AnonVmaPtr, AvcPtr, MmPtr, TreeNodePtr, VmaPtr, Vpn } from './ids.ts';
 import { MM } from './mm.ts';
+import { TREE_NODE, TREE_NODE_END } from './treeNode.ts';
+
+/** Where the tree node lies in a VMA. */
+const VMA_TREE_NODE = 8;
 
 export const VMA = {
   mm: 0,
@@ -29,8 +35,20 @@ export const VMA = {
   avcLast: 7,
   lockSeq: 8,
   refcnt: 9,
+  /** The object it maps, 0 for private anonymous memory; constant after link. */
+  file: 10,
+  /** Bookkeeping of the object's kind: the reservations of a private hugetlb mapping. */
+  privateData: 11,
+  /** Node of the object's i_mmap tree, whose first four words are the four above. */
+  rbParent: VMA_TREE_NODE + TREE_NODE.parent,
+  rbLeft: VMA_TREE_NODE + TREE_NODE.left,
+  rbRight: VMA_TREE_NODE + TREE_NODE.right,
+  keyFirst: VMA_TREE_NODE + TREE_NODE.first,
+  keyLast: VMA_TREE_NODE + TREE_NODE.last,
+  subtreeLast: VMA_TREE_NODE + TREE_NODE.subtreeLast,
+  stamp: VMA_TREE_NODE + TREE_NODE.stamp,
 } as const;
-export const VMA_WORDS = 12;
+export const VMA_WORDS = VMA_TREE_NODE + TREE_NODE_END;
 export const VMA_TABLE = fieldTable('vm_area_struct', VMA, VMA_WORDS);
 
 /** vm_flags; the numbers are ours. */
@@ -105,6 +123,21 @@ export function setVmaAnonVma(heap: Heap, vma: VmaPtr, anonVma: AnonVmaPtr): Acc
 export function readOnceVmaAvcSingular(heap: Heap, vma: VmaPtr): Access<boolean> {
   const first = readOnce(heap, vma + VMA.avcFirst);
   return first !== 0 && first === readOnce(heap, vma + VMA.avcLast);
+}
+/** The object that a shared or hugetlb VMA maps, 0 for others. */
+export function vmaFile(heap: Heap, vma: VmaPtr): Access<AddressSpacePtr> {
+  return load(heap, vma + VMA.file) as AddressSpacePtr;
+}
+/** Before the VMA is linked anywhere. */
+export function setVmaFile(heap: Heap, vma: VmaPtr, file: AddressSpacePtr): Access<void> {
+  store(heap, vma + VMA.file, file);
+}
+/** The VMA as a node of its object's tree, and back. */
+export function vmaTreeNode(vma: VmaPtr): TreeNodePtr {
+  return (vma + VMA_TREE_NODE) as TreeNodePtr;
+}
+export function treeNodeVma(node: TreeNodePtr): VmaPtr {
+  return (node - VMA_TREE_NODE) as VmaPtr;
 }
 /** Reference count word of the per-VMA lock, for assertions and reports. */
 export function peekVmaRefcount(heap: Heap, vma: VmaPtr): number {

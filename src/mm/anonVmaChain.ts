@@ -20,9 +20,11 @@ import { kmemCacheAlloc, kmemCacheFree } from '../cpu/alloc.ts';
 import type { Task } from '../cpu/task.ts';
 import {
   ANON_VMA_LIST_LAST,
+  anonVmaTree,
   avcAnonVma,
   avcSameVmaNext,
   avcSameVmaPrev,
+  avcTreeNode,
   initAvc,
   setAvcSameVmaNext,
   setAvcSameVmaPrev,
@@ -63,12 +65,12 @@ export function avcInsert(task: Task, avc: AvcPtr, vma: VmaPtr, anonVma: AnonVma
   const { heap } = task;
   task.check?.guardedWrite(task, 'anonVma', anonVma);
   if (!keepsTree(task.rules)) {
-    intervalTreeInsert(heap, anonVma, avc, 0, ANON_VMA_LIST_LAST);
+    intervalTreeInsert(heap, anonVmaTree(anonVma), avcTreeNode(avc), 0, ANON_VMA_LIST_LAST);
     return;
   }
   const first = vmaPgoff(heap, vma);
   const pages = vmaEnd(heap, vma) - vmaStart(heap, vma);
-  intervalTreeInsert(heap, anonVma, avc, first, first + pages - 1);
+  intervalTreeInsert(heap, anonVmaTree(anonVma), avcTreeNode(avc), first, first + pages - 1);
 }
 
 /**
@@ -78,7 +80,7 @@ export function avcInsert(task: Task, avc: AvcPtr, vma: VmaPtr, anonVma: AnonVma
  */
 export function avcRemove(task: Task, avc: AvcPtr, anonVma: AnonVmaPtr): Sim<void> {
   task.check?.guardedWrite(task, 'anonVma', anonVma);
-  intervalTreeRemove(task.heap, anonVma, avc);
+  intervalTreeRemove(task.heap, anonVmaTree(anonVma), avcTreeNode(avc));
 }
 
 /**

@@ -4,9 +4,9 @@
  * Lock order here: ptl, one table at a time.
  *
  * Invariants
- *   PROT-1  An entry is only ever made writable here if its page is exclusive, just as the write fault would. Exclusivity itself
+ *   PROT-1  An entry of private memory is only ever made writable here if its page is exclusive, just as the write fault would. Exclusivity itself
  *           does not change.
- *   PROT-2  A writable migration entry becomes readable-exclusive: the page comes back read-only and still exclusive. The
+ *   PROT-2  A writable migration entry becomes readable-exclusive (of an object's page: readable): the page comes back read-only and still exclusive. The
  *           other two types stay as they are, whatever the new protection.
  *   PROT-3  The flush comes with the gather, after the ptls, before mmapLock is dropped: until then threads may still write
  *           through old translations, which nobody may rely on not to happen (tlbFlushPending tells).
@@ -20,11 +20,12 @@ import { EAGAIN } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_TABLE, type MmPtr, type PtePtr, type PteVal, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { PG_anonExclusive, readOncePageFlags, zeroPfn } from '../layout/page.ts';
+import { PG_anonExclusive, mappingIsAnon, readOncePageFlags, readOncePageMapping, zeroPfn } from '../layout/page.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import {
   PTE_DIRTY,
   PTE_PROTNONE,
+  PTE_TYPE_MIGRATION_READ,
   PTE_TYPE_MIGRATION_READ_EXCLUSIVE,
   PTE_WRITE,
   PTE_YOUNG,
@@ -35,6 +36,7 @@ import {
   pteIsNone,
   pteIsPresent,
   pteIsProtnone,
+  pteIsWritable,
   pteIsWritableMigration,
   ptePfn,
   pteSet,
@@ -122,14 +124,14 @@ function changePresentPte(
 ): Sim<void> {
   const old = ptepGetAndClear(task, mm, vpn, pte);
   let entry = pteModify(old, prot);
-  if (tryWritable && canChangePteWritable(task, entry)) entry = pteSet(entry, PTE_WRITE);
+  if (tryWritable && !pteIsWritable(entry) && canChangePteWritable(task, entry)) entry = pteSet(entry, PTE_WRITE);
   setPteAt(task, mm, vpn, pte, entry);
   if (pteNeedsFlush(old, entry)) tlbFlushPteRange(tlb, vpn, (vpn + 1) as Vpn);
 }
 
 /** pte_modify(): page, A and D stay, the rest comes from the protection. */
 function pteModify(old: PteVal, prot: number): PteVal {
-  return makePte(ptePfn(old), (old & (PTE_YOUNG | PTE_DIRTY)) | (prot & PTE_PROTNONE));
+  return makePte(ptePfn(old), (old & (PTE_YOUNG | PTE_DIRTY)) | (prot & (PTE_PROTNONE | PTE_WRITE)));
 }
 
 /** can_change_pte_writable() of a private mapping: the write fault would reuse the page with no further check. */
@@ -151,6 +153,8 @@ function changeMigrationEntry(task: Task, mm: MmPtr, vpn: Vpn, pte: PtePtr, old:
   if (task.check !== null) task.check.migrationEntrySeen(task, mm, vpn, old);
   if (!pteIsWritableMigration(old)) return false;
   const kept = old & (PTE_YOUNG | PTE_DIRTY);
-  setPteAt(task, mm, vpn, pte, makeNonPresentPte(PTE_TYPE_MIGRATION_READ_EXCLUSIVE, ptePfn(old), kept));
+  const isAnon = mappingIsAnon(readOncePageMapping(task.heap, ptePfn(old)));
+  const type = isAnon ? PTE_TYPE_MIGRATION_READ_EXCLUSIVE : PTE_TYPE_MIGRATION_READ;
+  setPteAt(task, mm, vpn, pte, makeNonPresentPte(type, ptePfn(old), kept));
   return true;
 }

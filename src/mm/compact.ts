@@ -5,7 +5,15 @@
  * page blocks.
  */
 
-import { nrFrames, readOncePageFlags, readOncePageMapcount, readOncePageRefcount, PG_lru } from '../layout/page.ts';
+import {
+  PG_lru,
+  mappingIsAnon,
+  nrFrames,
+  readOncePageFlags,
+  readOncePageMapcount,
+  readOncePageMapping,
+  readOncePageRefcount,
+} from '../layout/page.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import type { Pfn } from '../layout/ids.ts';
@@ -41,7 +49,8 @@ function isolateMovable(task: Task, pfn: Pfn): Sim<boolean> {
   const { heap } = task;
   if ((readOncePageFlags(heap, pfn) & PG_lru) === 0) return false;
   if (!isolateFolio(task, pfn)) return false;
-  // References beyond ours and the mappings: pinned, or in use by somebody who would make the migration fail.
+  // Of an anonymous page, references beyond ours and the mappings: pinned, or in use by somebody who would make the migration fail.
+  if (!mappingIsAnon(readOncePageMapping(heap, pfn))) return true;
   if (readOncePageRefcount(heap, pfn) - 1 <= readOncePageMapcount(heap, pfn)) return true;
   putbackFolio(task, pfn);
   return false;

@@ -12,8 +12,8 @@
  *           back shared.
  *   FORK-4  No flush here: other threads may write through old translations until the end of fork (dupMm flushes).
  *
- * Kernel: copy_page_range(), copy_pte_range(), copy_present_page() in mm/memory.c. Not modelled: swap entries, huge pages, shared
- * mappings, rescheduling (locks are dropped only for who waits for them).
+ * Kernel: copy_page_range(), copy_pte_range(), copy_present_page() in mm/memory.c. Not modelled: swap entries, huge pages,
+ * rescheduling (locks are dropped only for who waits for them).
  */
 
 import { assert } from '../base/assert.ts';
@@ -91,7 +91,7 @@ interface RangeCopy {
  */
 export function copyPageRange(task: Task, childVma: VmaPtr, parentVma: VmaPtr): Sim<number> {
   const { heap } = task;
-  // Never written to: everything there is can be faulted in again.
+  // Never written to, or a mapping of an object: everything there is can be faulted in again.
   if (vmaAnonVma(heap, parentVma) === NO_ANON_VMA) return 0;
   const copy: RangeCopy = {
     childMm: vmaMm(heap, childVma),

@@ -1,7 +1,7 @@
 /**
  * mremap's new VMA: by merging into a neighbour of the destination, or as a copy of its own.
  *
- * Lock order here: mmapLock(write) > VMA write > anon_vma root(write).
+ * Lock order here: mmapLock(write) > VMA write > i_mmap_rwsem(write) or anon_vma root(write).
  *
  * Invariants
  *   COPY-1  The copy is linked to every anon_vma of the source before an entry moves, so that walks find pages at both places.
@@ -11,19 +11,20 @@
  *           offset or a higher one and is inserted later, so it is visited after the source: who missed a page there meets
  *           it here. A merged VMA may be visited first; then entries may only move under the rmap lock.
  *
- * Kernel: copy_vma() in mm/vma.c. Not modelled: files, policies, uprobes.
+ * Kernel: copy_vma() in mm/vma.c. Not modelled: policies, uprobes.
  */
 
 import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_ANON_VMA, NO_NODE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { vmaAnonVma, vmaEnd, vmaPgoff, vmaStart } from '../layout/vma.ts';
+import { NO_ADDRESS_SPACE, NO_ANON_VMA, NO_NODE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { vmaAnonVma, vmaEnd, vmaFile, vmaPgoff, vmaStart } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { anonVmaClone } from './anonVmaClone.ts';
 import { unlinkAnonVmas } from './unlinkAnonVmas.ts';
 import { initVmaRange, vmaDup, vmaFree } from './vma.ts';
 import { vmaStoreNew } from './vmaAdjust.ts';
+import { vmaGetFile, vmaLinkFile } from './vmaFile.ts';
 import { vmaMergeCopiedRange } from './vmaMerge.ts';
 import { vmgForVma } from './vmaMergeRules.ts';
 import { vmaFind, vmaFindBelow, vmaTreePrealloc } from './vmaTree.ts';
@@ -54,7 +55,7 @@ export function copyVma(
 ): Sim<CopiedVma | null> {
   const { heap } = task;
   const oldStart = vmaStart(heap, vma);
-  const unfaulted = vmaAnonVma(heap, vma) === NO_ANON_VMA;
+  const unfaulted = vmaAnonVma(heap, vma) === NO_ANON_VMA && vmaFile(heap, vma) === NO_ADDRESS_SPACE;
   const end = (at + nrPages) as Vpn;
   const vmg = vmgForVma(task, mm, vma, at, end);
   vmg.pgoff = unfaulted ? at : vmaPgoff(heap, vma) + (from - oldStart);
@@ -89,7 +90,9 @@ function newCopy(task: Task, mm: MmPtr, vma: VmaPtr, at: Vpn, end: Vpn, pgoff: n
     vmaFree(task, copy);
     return NO_VMA;
   }
+  vmaGetFile(task, copy);
   vmaStartWrite(task, mm, copy);
   vmaStoreNew(task, mm, node, copy);
+  vmaLinkFile(task, copy);
   return copy;
 }

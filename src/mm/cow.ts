@@ -16,7 +16,7 @@
  *   COW-3  A writable entry maps an exclusive page.
  *
  * Kernel: do_wp_page(), wp_can_reuse_anon_folio(), wp_page_reuse(), wp_page_copy() in mm/memory.c. Not modelled: KSM pages,
- * swap cache, shared and file mappings, userfaultfd.
+ * swap cache, page_mkwrite, userfaultfd.
  */
 
 import { assert } from '../base/assert.ts';
@@ -35,6 +35,7 @@ import {
 import { atomicAddMmAnonPages } from '../layout/mm.ts';
 import {
   PG_anonExclusive,
+  PG_dirty,
   atomicSetPageFlags,
   readOncePageFlags,
   readOncePageRefcount,
@@ -42,7 +43,7 @@ import {
 } from '../layout/page.ts';
 import { LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { PTE_YOUNG, makePte, pteIsWritable, ptePfn, pteSet } from '../layout/pte.ts';
-import { vmaFlags } from '../layout/vma.ts';
+import { VM_SHARED, vmaFlags } from '../layout/vma.ts';
 import { folioTryLock, folioUnlock } from '../locks/folioLock.ts';
 import { folioAddLru, vmfAnonPrepare } from './anonFault.ts';
 import { FAULT_FLAG_UNSHARE, VM_FAULT_OOM } from './faultFlags.ts';
@@ -69,6 +70,13 @@ export function doWpPage(
 ): Sim<number> {
   const { heap } = task;
   const page = ptePfn(orig);
+  if ((vmaFlags(heap, vma) & VM_SHARED) !== 0) {
+    // wp_page_shared(): the memory is everybody's, there is nothing to copy.
+    atomicSetPageFlags(heap, page, PG_dirty);
+    wpPageReuse(task, mm, vma, vpn, table, orig);
+    pteUnmapUnlock(task, table);
+    return 0;
+  }
   const old = page === zeroPfn(heap) ? NO_PFN : page;
   if (old !== NO_PFN) {
     const exclusive = (readOncePageFlags(heap, old) & PG_anonExclusive) !== 0;

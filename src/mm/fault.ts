@@ -16,7 +16,7 @@ import { assert, fail } from '../base/assert.ts';
 import { EINTR } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_TABLE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, NO_TABLE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { LEVEL_PTE, entryAt, readOncePte, tableLock } from '../layout/pageTable.ts';
 import {
   PTE_DIRTY,
@@ -28,12 +28,13 @@ import {
   pteIsWritable,
   pteSet,
 } from '../layout/pte.ts';
-import { VM_WRITE, vmaFlags } from '../layout/vma.ts';
+import { VM_WRITE, vmaFile, vmaFlags } from '../layout/vma.ts';
 import { mmapReadLockKillable, mmapReadUnlock } from '../locks/mmapLock.ts';
 import { spinLock } from '../locks/spinLock.ts';
 import { vmaEndRead } from '../locks/vmaLock.ts';
 import { doAnonymousPage } from './anonFault.ts';
 import { doWpPage } from './cow.ts';
+import { doFault } from './fileFault.ts';
 import {
   BUS_ADRERR,
   FAULT_FLAG_UNSHARE,
@@ -115,13 +116,13 @@ export function handleMmFault(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flag
   const table = pteOffsetMap(task, mm, vpn);
   if (table === NO_TABLE) {
     if (pteAlloc(task, mm, vpn) === NO_TABLE) return VM_FAULT_OOM;
-    return doAnonymousPage(task, mm, vma, vpn, flags);
+    return doPteMissing(task, mm, vma, vpn, flags);
   }
   const pte = entryAt(table, vpn, LEVEL_PTE);
   const orig = readOncePte(heap, pte);
   if (!pteIsPresent(orig)) {
     pteUnmap(task);
-    if (pteIsNone(orig)) return doAnonymousPage(task, mm, vma, vpn, flags);
+    if (pteIsNone(orig)) return doPteMissing(task, mm, vma, vpn, flags);
     assert(pteIsMigration(orig), 'fault on an entry of unknown type');
     migrationEntryWait(task, mm, vpn);
     return 0;
@@ -137,4 +138,10 @@ export function handleMmFault(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flag
   }
   pteUnmapUnlock(task, table);
   return 0;
+}
+
+/** do_pte_missing(). */
+function doPteMissing(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<number> {
+  if (vmaFile(task.heap, vma) === NO_ADDRESS_SPACE) return doAnonymousPage(task, mm, vma, vpn, flags);
+  return doFault(task, mm, vma, vpn, flags);
 }

@@ -1,7 +1,9 @@
 /**
- * fork: a child with copies of the parent's VMAs, sharing all pages read-only.
+ * fork: a child with copies of the parent's VMAs, sharing all private pages read-only. Of shared mappings the child gets the
+ * VMAs alone: it finds the pages in their objects.
  *
- * Lock order here: parent's mmapLock(write) > child's (nested) > VMA write of one parent VMA after the other > anon_vma lock, ptls.
+ * Lock order here: parent's mmapLock(write) > child's (nested) > VMA write of one parent VMA after the other >
+ * anon_vma lock, i_mmap_rwsem, ptls.
  *
  * Invariants
  *   FORK-5  A parent VMA is write-locked when its turn comes, before anything of it is copied. Faults on VMAs behind it run
@@ -11,7 +13,7 @@
  *   FORK-7  The parent's mmapLock is kept until its TLBs are flushed: its threads may write to shared pages through old
  *           translations until then, which harms nobody while the child has not run.
  *
- * Kernel: dup_mm(), dup_mmap() in mm/mmap.c and kernel/fork.c. Not modelled: files, policies, accounting, userfaultfd, KSM.
+ * Kernel: dup_mm(), dup_mmap() in mm/mmap.c and kernel/fork.c. Not modelled: policies, accounting, userfaultfd, KSM.
  */
 
 import { EINTR, ENOMEM } from '../base/errno.ts';
@@ -50,6 +52,7 @@ import { flushTlbMm } from './tlbFlush.ts';
 import { unmapRegion } from './unmapRegion.ts';
 import { vmStatAccount } from './vmStat.ts';
 import { vmaDup, vmaFree, vmaPages } from './vma.ts';
+import { vmaGetFile, vmaLinkFile } from './vmaFile.ts';
 import { vmaFind, vmaNext, vmaTreeAppend, vmaTreeDestroy, vmaTreeReserveFor } from './vmaTree.ts';
 
 const FIRST_VPN = 0 as Vpn;
@@ -130,6 +133,8 @@ function dupVma(task: Task, mm: MmPtr, oldMm: MmPtr, vma: VmaPtr): Sim<number> {
   vmaMarkAttached(task, child);
   vmaTreeAppend(task, mm, child);
   setMmMapCount(heap, mm, mmMapCount(heap, mm) + 1);
+  vmaGetFile(task, child);
+  vmaLinkFile(task, child);
   return wiped ? 0 : copyPageRange(task, child, vma);
 }
 

@@ -17,6 +17,7 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import {
   NO_TABLE,
+  NO_VMA,
   type MmPtr,
   type PageTablePtr,
   type Pfn,
@@ -84,7 +85,7 @@ function gupFastPage(task: Task, mm: MmPtr, vpn: Vpn, flags: number): Sim<Pfn> {
   const pfn = ptePfn(pte);
   if (pfn === zeroPfn(heap) || !tryGrabFolioFast(task, pfn, flags)) return none;
   const changed = entriesChanged(task, pmdEntry, table, pteEntry, pte);
-  if (changed || (!pteIsWritable(pte) && gupMustUnshare(task, flags, pfn))) {
+  if (changed || (!pteIsWritable(pte) && gupMustUnshare(task, NO_VMA, flags, pfn))) {
     gupPutFolio(task, pfn, flags);
     return none;
   }

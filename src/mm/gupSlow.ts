@@ -74,7 +74,7 @@ export function gupFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, start: Vpn, end: 
 function followOrFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<number> {
   for (;;) {
     if (isKilled(task)) return -EINTR;
-    const pfn = followPagePte(task, mm, vpn, flags);
+    const pfn = followPagePte(task, mm, vma, vpn, flags);
     if (pfn > NO_PFN) return pfn;
     const error = faultinPage(task, mm, vma, vpn, flags, pfn === UNSHARE);
     if (error !== 0) return error;
@@ -82,21 +82,21 @@ function followOrFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: nu
 }
 
 /** follow_page_pte(): the page with its reference taken, or FAULT_IN or UNSHARE. */
-function followPagePte(task: Task, mm: MmPtr, vpn: Vpn, flags: number): Sim<Pfn> {
+function followPagePte(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<Pfn> {
   const table = pteOffsetMapLock(task, mm, vpn);
   if (table === NO_TABLE) return FAULT_IN;
-  const pfn = grabPage(task, readOncePte(task.heap, entryAt(table, vpn, LEVEL_PTE)), flags);
+  const pfn = grabPage(task, vma, readOncePte(task.heap, entryAt(table, vpn, LEVEL_PTE)), flags);
   pteUnmapUnlock(task, table);
   return pfn;
 }
 
 /** @locked ptl: the mapping's reference keeps the page while ours is taken */
-function grabPage(task: Task, pte: PteVal, flags: number): Sim<Pfn> {
+function grabPage(task: Task, vma: VmaPtr, pte: PteVal, flags: number): Sim<Pfn> {
   const { heap } = task;
   if (!pteIsAccessible(pte)) return FAULT_IN;
   if ((flags & FOLL_WRITE) !== 0 && !pteIsWritable(pte)) return FAULT_IN;
   const pfn = ptePfn(pte);
-  if (!pteIsWritable(pte) && gupMustUnshare(task, flags, pfn)) return UNSHARE;
+  if (!pteIsWritable(pte) && gupMustUnshare(task, vma, flags, pfn)) return UNSHARE;
   if (pfn === zeroPfn(heap)) return pfn;
   if ((flags & (FOLL_PIN | FOLL_GET)) !== 0)
     folioRefAdd(task, pfn, (flags & FOLL_PIN) !== 0 ? GUP_PIN_COUNTING_BIAS : 1);

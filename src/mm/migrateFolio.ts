@@ -2,29 +2,31 @@
  * Migration of one folio in two steps, so that a batch can flush the TLBs once in between: unmap the source, then copy it and
  * map the copy.
  *
- * Lock order here: source's folio lock > destination's (by trylock; nobody else knows it) > anon_vma lock > ptl.
+ * Lock order here: source's folio lock > destination's (by trylock; nobody else knows it) > anon_vma lock or
+ * i_mmap_rwsem > ptl; destination's folio lock > i_pages lock.
  *
  * Invariants
  *   MIG-1  Both folios stay locked from the first migration entry to the last: whoever meets one waits for the source's lock.
  *   MIG-2  The anon_vma is pinned before the page is unmapped. Afterwards nothing maps the page, its VMAs may go, and the way
  *          back to the entries still leads over this anon_vma.
- *   MIG-3  Nothing is copied while anybody but us has a reference on the source.
+ *   MIG-3  Nothing is copied while anybody but us (and its object) has a reference on the source.
  *   MIG-4  When the source is unlocked no entry names it.
  *
  * Kernel: migrate_folio_unmap(), migrate_folio_move(), migrate_folio_undo_src() and _dst() in mm/migrate.c. Not modelled:
- * files, writeback, swap cache, huge pages, mlock.
+ * writeback, swap cache, huge pages, mlock.
  */
 
 import { assert } from '../base/assert.ts';
 import { EAGAIN, ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_ANON_VMA, NO_PFN, type AnonVmaPtr, type Pfn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, NO_ANON_VMA, NO_PFN, type AnonVmaPtr, type Pfn } from '../layout/ids.ts';
 import {
   PG_dirty,
   PG_swapbacked,
   PG_uptodate,
   atomicSetPageFlags,
+  mappingAddressSpace,
   pageIndex,
   pagePrivate,
   readOncePageFlags,
@@ -37,6 +39,7 @@ import {
 import { folioLock, folioTryLock, folioUnlock } from '../locks/folioLock.ts';
 import { folioAddLru } from './anonFault.ts';
 import { putAnonVma } from './anonVma.ts';
+import { filemapReplaceFolio } from './filemap.ts';
 import { folioGetAnonVma, folioMapped } from './folioAnonVma.ts';
 import { allocFrame, copyPageContents } from './pageAlloc.ts';
 import { folioPut } from './pageRef.ts';
@@ -73,7 +76,7 @@ export function migrateFolioUnmap(task: Task, src: Pfn, mode: MigrateMode): Sim<
   const dstLocked = folioTryLock(task, dst);
   assert(dstLocked, 'migration: somebody else locked the new folio');
   const wasMapped = folioMapped(task, src);
-  assert(!wasMapped || anonVma !== NO_ANON_VMA, 'migration: a mapped page without anon_vma');
+  assert(!wasMapped || anonVma !== NO_ANON_VMA || isInObject(task, src), 'migration: a mapped page without anon_vma');
   if (wasMapped) {
     tryToMigrate(task, src, mode === 'async' ? TTU_BATCH_FLUSH : 0);
     if (folioMapped(task, src)) {
@@ -116,6 +119,7 @@ export function migrateFolioUndo(task: Task, src: Pfn, dst: Pfn): Sim<void> {
 /** move_to_new_folio(). @returns false if the source has references that nobody can account for */
 function moveToNewFolio(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   const { heap } = task;
+  if (isInObject(task, src)) return moveInObject(task, src, dst);
   // A plain look, no freeze: nothing maps the page, so a new reference could only come from one that we see here.
   if (readOncePageRefcount(heap, src) !== ISOLATION_REFS) return false;
   task.check?.migrationCopy(task, src, dst);
@@ -127,6 +131,24 @@ function moveToNewFolio(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   atomicSetPageFlags(heap, dst, readOncePageFlags(heap, src) & COPIED_FLAGS);
   task.check?.migrationCopied(task, src, dst);
   return true;
+}
+
+/** The same for a page of an object: the object's reference is accounted for too, and moves to the copy. */
+function moveInObject(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
+  const { heap } = task;
+  const expected = ISOLATION_REFS + 1;
+  if (readOncePageRefcount(heap, src) !== expected) return false;
+  task.check?.migrationCopy(task, src, dst);
+  copyPageContents(task, src, dst);
+  atomicSetPageFlags(heap, dst, readOncePageFlags(heap, src) & COPIED_FLAGS);
+  // The folio lock keeps the page in its object, and so the object.
+  const mapping = mappingAddressSpace(readOncePageMapping(heap, src));
+  return filemapReplaceFolio(task, mapping, src, dst, expected);
+}
+
+/** True for a page of an object (folio_mapping() of one that is not anonymous). @locked folio lock */
+function isInObject(task: Task, pfn: Pfn): Sim<boolean> {
+  return mappingAddressSpace(readOncePageMapping(task.heap, pfn)) !== NO_ADDRESS_SPACE;
 }
 
 /** migrate_folio_undo_src(). */

@@ -2,23 +2,25 @@
  * Every lock of an address space at once, for whoever registers an MMU notifier: no fault, no VMA change, no rmap walk that
  * could reach one of its pages may run meanwhile.
  *
- * Lock order here: mmapLock(write, held by the caller) > mm_all_locks_mutex > VMA write of all > all anon_vma locks.
+ * Lock order here: mmapLock(write, held by the caller) > mm_all_locks_mutex > VMA write of all > all i_mmap_rwsems > all anon_vma
+ * locks.
  *
  * Invariants
  *   ALL-1  Locks of one class are taken without an order among them. That is safe because only one task at a time does so
  *          (the mutex) and nobody else ever nests two of them; lockdep is told by naming mmapLock as nest lock.
- *   ALL-2  A lock that several VMAs share is taken once: whoever takes it marks its anon_vma. The mutex guards the marks.
+ *   ALL-2  A lock that several VMAs share is taken once: whoever takes it marks its object or anon_vma. The mutex guards the marks.
  *
  * With a spinlock in each anon_vma (rules.anonVma.lock) "nobody else nests" is not true of rmap walks that lock several
  * anon_vmas; then the order in which the locks of one VMA are taken decides (rules.mmTakeAllLocks.order).
  *
- * Kernel: mm_take_all_locks(), mm_drop_all_locks() in mm/vma.c. Not modelled: i_mmap locks of files.
+ * Kernel: mm_take_all_locks(), mm_drop_all_locks() in mm/vma.c.
  */
 
 import { assert } from '../base/assert.ts';
 import { EINTR } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
+import { addressSpaceAllLocksMark, iMmapRwsem, setAddressSpaceAllLocksMark } from '../layout/addressSpace.ts';
 import {
   anonVmaAllLocksMark,
   anonVmaRwSem,
@@ -30,9 +32,18 @@ import {
   setAnonVmaAllLocksMark,
 } from '../layout/anonVma.ts';
 import { mmAllLocksMutex } from '../layout/globals.ts';
-import { NO_AVC, NO_VMA, type AnonVmaPtr, type AvcPtr, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import {
+  NO_ADDRESS_SPACE,
+  NO_AVC,
+  NO_VMA,
+  type AnonVmaPtr,
+  type AvcPtr,
+  type MmPtr,
+  type VmaPtr,
+  type Vpn,
+} from '../layout/ids.ts';
 import { mmMmapLock } from '../layout/mm.ts';
-import { vmaAvcFirst, vmaAvcLast } from '../layout/vma.ts';
+import { vmaAvcFirst, vmaAvcLast, vmaFile } from '../layout/vma.ts';
 import { mmapAssertWriteLocked } from '../locks/mmapLock.ts';
 import { mutexLock, mutexUnlock } from '../locks/mutex.ts';
 import { downWriteNestLock, upWrite } from '../locks/rwSem.ts';
@@ -58,6 +69,10 @@ export function mmTakeAllLocks(task: Task, mm: MmPtr): Sim<number> {
   }
   for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
     if (isKilled(task)) return interrupted(task, mm);
+    lockMapping(task, mm, vma);
+  }
+  for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
+    if (isKilled(task)) return interrupted(task, mm);
     lockChain(task, mm, vma);
   }
   return 0;
@@ -66,13 +81,34 @@ export function mmTakeAllLocks(task: Task, mm: MmPtr): Sim<number> {
 /** Drops what mmTakeAllLocks took (mm_drop_all_locks). @locked mmapLock(write) since */
 export function mmDropAllLocks(task: Task, mm: MmPtr): Sim<void> {
   mmapAssertWriteLocked(task, mm);
-  for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) unlockChain(task, vma);
+  for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
+    unlockChain(task, vma);
+    unlockMapping(task, vma);
+  }
   mutexUnlock(task, mmAllLocksMutex(task.heap));
 }
 
 function interrupted(task: Task, mm: MmPtr): Sim<number> {
   mmDropAllLocks(task, mm);
   return -EINTR;
+}
+
+/** vm_lock_mapping(). */
+function lockMapping(task: Task, mm: MmPtr, vma: VmaPtr): Sim<void> {
+  const { heap } = task;
+  const mapping = vmaFile(heap, vma);
+  if (mapping === NO_ADDRESS_SPACE || addressSpaceAllLocksMark(heap, mapping) !== 0) return;
+  downWriteNestLock(task, iMmapRwsem(mapping), mmMmapLock(mm));
+  setAddressSpaceAllLocksMark(heap, mapping, 1);
+}
+
+/** vm_unlock_mapping(). */
+function unlockMapping(task: Task, vma: VmaPtr): Sim<void> {
+  const { heap } = task;
+  const mapping = vmaFile(heap, vma);
+  if (mapping === NO_ADDRESS_SPACE || addressSpaceAllLocksMark(heap, mapping) === 0) return;
+  setAddressSpaceAllLocksMark(heap, mapping, 0);
+  upWrite(task, iMmapRwsem(mapping));
 }
 
 function lockChain(task: Task, mm: MmPtr, vma: VmaPtr): Sim<void> {

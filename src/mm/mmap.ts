@@ -1,27 +1,45 @@
 /**
- * mmap(2) below the system call, for private anonymous memory.
+ * mmap(2) below the system call, for anonymous memory, private or shared.
  *
  *   set-up     VMAs that are in the way are cut out, detached and their pages unmapped, but they stay in the tree
  *   merge      a neighbour grows over the range, overwriting them in the tree; or a new VMA is stored there
  *   complete   what was replaced is accounted and freed
  *
- * Lock order here: mmapLock(write) > VMA write > anon_vma root(write).
+ * Lock order here: mmapLock(write) > VMA write > i_mmap_rwsem(write) or anon_vma root(write).
  *
  * Invariants
  *   MMAP-1  The range is never without an owner in the tree when it had one before: no other mapping can slip in, not even
  *           for a reader that holds only RCU. Except when a new VMA cannot be allocated: then a hole is left, because the
  *           pages are gone already.
  *
- * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, shared memory, hugetlb, MAP_GROWSDOWN,
- * address-space limits, commit charge.
+ * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, hugetlb, MAP_GROWSDOWN, address-space
+ * limits, commit charge.
  */
 
 import { EAGAIN, EEXIST, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_NODE, NO_VMA, type MmPtr, type VmaNodePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import {
+  NO_ADDRESS_SPACE,
+  NO_NODE,
+  NO_VMA,
+  type MmPtr,
+  type VmaNodePtr,
+  type VmaPtr,
+  type Vpn,
+} from '../layout/ids.ts';
 import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
-import { VM_ACCOUNT, VM_EXEC, VM_LOCKED, VM_NORESERVE, VM_READ, VM_WRITE, setVmaFlags } from '../layout/vma.ts';
+import {
+  VM_ACCOUNT,
+  VM_EXEC,
+  VM_LOCKED,
+  VM_NORESERVE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+  setVmaFile,
+  setVmaFlags,
+} from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import {
   clearMunmapPtes,
@@ -37,19 +55,22 @@ import {
   MAP_FIXED_NOREPLACE,
   MAP_LOCKED,
   MAP_NORESERVE,
+  MAP_SHARED,
   PROT_EXEC,
   PROT_READ,
   PROT_WRITE,
 } from './syscallFlags.ts';
-import { initVmaRange, vmaAlloc, vmaFree } from './vma.ts';
+import { shmemZeroSetup } from './shmem.ts';
+import { initVmaRange, vmaAlloc, vmaFree, vmaPages } from './vma.ts';
 import { vmaStoreNew } from './vmaAdjust.ts';
+import { vmaLinkFile } from './vmaFile.ts';
 import { vmaMergeNewRange } from './vmaMerge.ts';
 import { vmgForRange } from './vmaMergeRules.ts';
 import { canDoMlock, mlockFutureOk, vmStatAccount } from './vmStat.ts';
 import { vmaFind, vmaFindBelow, vmaFindRange, vmaTreeCancel, vmaTreePrealloc, vmaTreeStore } from './vmaTree.ts';
 
 /**
- * Maps `nrPages` pages of private anonymous memory (do_mmap).
+ * Maps `nrPages` pages of anonymous memory (do_mmap), private unless MAP_SHARED is given.
  *
  * @param vpn page number demanded or wished for, NULL_VPN without a wish
  * @returns the page number of the mapping, or -ENOMEM, -EINVAL, -EPERM, -EEXIST, -EAGAIN
@@ -60,7 +81,8 @@ export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: n
   if (nrPages === 0) return -ENOMEM;
   if (mmMapCount(heap, mm) > mmMaxMapCount(heap, mm)) return -ENOMEM;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  const at = getUnmappedArea(task, mm, vpn, nrPages, fixed);
+  const shared = (flags & MAP_SHARED) !== 0;
+  const at = getUnmappedArea(task, mm, vpn, nrPages, { fixed, anonymous: !shared });
   if (at < 0) return at;
   const noReplace = (flags & MAP_FIXED_NOREPLACE) !== 0;
   if (noReplace && vmaFindRange(task, mm, at, at + nrPages) !== NO_VMA) return -EEXIST;
@@ -68,7 +90,10 @@ export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: n
     if (!canDoMlock(task, mm)) return -EPERM;
     if (!mlockFutureOk(task, mm, nrPages)) return -EAGAIN;
   }
-  return mmapRegion(task, mm, at as Vpn, nrPages, accountable(vmFlagsOfProt(prot) | vmFlagsOfMap(flags)));
+  const kind = vmFlagsOfMap(flags) | (shared ? VM_SHARED : 0);
+  // Offsets of private anonymous memory are those of its address; an object begins at 0.
+  const pgoff = shared ? 0 : at;
+  return mmapRegion(task, mm, at as Vpn, nrPages, pgoff, accountable(vmFlagsOfProt(prot) | kind));
 }
 
 /** Access bits of a mapping with this protection (calc_vm_prot_bits). */
@@ -87,11 +112,11 @@ function vmFlagsOfMap(flags: number): number {
 
 /** Writable private memory counts against the commit limit unless it is mapped with MAP_NORESERVE. */
 function accountable(flags: number): number {
-  return (flags & (VM_WRITE | VM_NORESERVE)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
+  return (flags & (VM_WRITE | VM_NORESERVE | VM_SHARED)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
 }
 
 /** Puts a mapping at [start, start + nrPages), replacing what is there (__mmap_region). */
-function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, flags: number): Sim<number> {
+function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, pgoff: number, flags: number): Sim<number> {
   const end = (start + nrPages) as Vpn;
   const vms = initVmaMunmap(mm, vmaFindRange(task, mm, start, end), start, end, false);
   let holeNode = NO_NODE;
@@ -101,10 +126,10 @@ function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, flags: n
     holeNode = setUpReplacement(task, vms);
     if (holeNode === NO_NODE) return -ENOMEM;
   }
-  const vmg = vmgForRange(mm, start, end, start, flags);
+  const vmg = vmgForRange(mm, start, end, pgoff, flags);
   vmg.prev = vms.vma === NO_VMA ? vmaFindBelow(task, mm, start) : vms.prev;
   vmg.next = vms.vma === NO_VMA ? vmaFind(task, mm, end) : vms.next;
-  if (vmaMergeNewRange(task, vmg) === NO_VMA && newVma(task, mm, start, end, flags) !== 0) {
+  if (vmaMergeNewRange(task, vmg) === NO_VMA && newVma(task, mm, start, end, pgoff, flags) !== 0) {
     if (holeNode !== NO_NODE) leaveHole(task, vms, holeNode);
     return -ENOMEM;
   }
@@ -137,18 +162,30 @@ function leaveHole(task: Task, vms: VmaMunmap, node: VmaNodePtr): Sim<void> {
 }
 
 /** A VMA of its own for the range (__mmap_new_vma). @returns 0 or -ENOMEM */
-function newVma(task: Task, mm: MmPtr, start: Vpn, end: Vpn, flags: number): Sim<number> {
+function newVma(task: Task, mm: MmPtr, start: Vpn, end: Vpn, pgoff: number, flags: number): Sim<number> {
   const { heap } = task;
   const vma: VmaPtr = vmaAlloc(task, mm);
   if (vma === NO_VMA) return -ENOMEM;
-  initVmaRange(heap, vma, start, end, start);
+  initVmaRange(heap, vma, start, end, pgoff);
   setVmaFlags(heap, vma, flags);
   const node = vmaTreePrealloc(task, mm);
-  if (node === NO_NODE) {
+  const error = node === NO_NODE ? -ENOMEM : setUpObject(task, vma, flags);
+  if (error !== 0) {
+    if (node !== NO_NODE) vmaTreeCancel(task, node);
     vmaFree(task, vma);
-    return -ENOMEM;
+    return error;
   }
   vmaStartWrite(task, mm, vma);
   vmaStoreNew(task, mm, node, vma);
+  vmaLinkFile(task, vma);
+  return 0;
+}
+
+/** A shared mapping gets an object of its own, which nothing else will ever be mapped to. @returns 0 or -ENOMEM */
+function setUpObject(task: Task, vma: VmaPtr, flags: number): Sim<number> {
+  if ((flags & VM_SHARED) === 0) return 0;
+  const mapping = shmemZeroSetup(task, vmaPages(task.heap, vma));
+  if (mapping === NO_ADDRESS_SPACE) return -ENOMEM;
+  setVmaFile(task.heap, vma, mapping);
   return 0;
 }

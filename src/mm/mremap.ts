@@ -10,7 +10,7 @@
  *             failure leaves the destination unmapped, the tail cut off, or the earlier VMAs of a batch moved.
  *
  * Kernel: check_prep_vma(), mremap_to(), mremap_at(), expand_vma(), shrink_vma(), remap_move() in mm/mremap.c (6.18). Not
- * modelled: hugetlb, special and shared mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
+ * modelled: hugetlb and special mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
  */
 
 import { assertNever, fail } from '../base/assert.ts';
@@ -18,7 +18,7 @@ import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { VM_LOCKED, VM_SEALED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
+import { VM_LOCKED, VM_SEALED, VM_SHARED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { moveVma, vrmSetNewAddr, vrmStatAccount } from './mremapMove.ts';
 import { doMunmap } from './munmap.ts';
 import { vmaExpandable } from './placement.ts';
@@ -52,8 +52,8 @@ function checkPrepVma(task: Task, vrm: VmaRemap): Sim<number> {
   vrmSetType(vrm);
   if (!vrmImpliesNewAddr(vrm)) vrm.newAddr = addr;
   if (vrm.type !== 'expand' && !vrmImpliesNewAddr(vrm)) return 0;
-  // Length 0 would duplicate a mapping, which means something for shared memory only.
-  if (vrm.oldLen === 0) return -EINVAL;
+  // Length 0 duplicates a mapping, which means something for shared memory only.
+  if (vrm.oldLen === 0 && (vmaFlags(heap, vma) & VM_SHARED) === 0) return -EINVAL;
   const oldLen = vrm.type === 'shrink' ? newLen : vrm.oldLen;
   if (oldLen > vmaEnd(heap, vma) - addr) return -EFAULT;
   if (newLen === oldLen) return 0;

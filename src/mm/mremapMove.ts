@@ -22,9 +22,18 @@
 import { ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { addMmStrandedLockedVm, mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
-import { VM_ACCOUNT, VM_LOCKED, VM_LOCKONFAULT, setVmaFlags, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
+import {
+  VM_ACCOUNT,
+  VM_LOCKED,
+  VM_LOCKONFAULT,
+  setVmaFlags,
+  vmaEnd,
+  vmaFile,
+  vmaFlags,
+  vmaStart,
+} from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { copyVma, type CopiedVma } from './copyVma.ts';
 import { movePageTables } from './movePageTables.ts';
@@ -49,7 +58,10 @@ const MOVE_HEADROOM = 3;
  */
 export function vrmSetNewAddr(task: Task, vrm: VmaRemap): Sim<number> {
   const hint = vrmImpliesNewAddr(vrm) ? vrm.newAddr : (NULL_VPN as Vpn);
-  const area = getUnmappedArea(task, vrm.mm, hint, vrm.newLen, (vrm.flags & MREMAP_FIXED) !== 0);
+  const area = getUnmappedArea(task, vrm.mm, hint, vrm.newLen, {
+    fixed: (vrm.flags & MREMAP_FIXED) !== 0,
+    anonymous: vmaFile(task.heap, vrm.vma) === NO_ADDRESS_SPACE,
+  });
   if (area < 0) return area;
   vrm.newAddr = area as Vpn;
   return 0;
@@ -131,7 +143,7 @@ function dontunmapComplete(task: Task, vrm: VmaRemap, newVma: VmaPtr): Sim<void>
   if (newVma !== vma && whole) unlinkAnonVmas(task, vma);
 }
 
-/** Unmaps the source, or after a failure the target. Best effort: without memory for a split it simply stays. */
+/** Unmaps the source, or after a failure the target; nothing where a mapping was only duplicated. Best effort: without memory for a split it simply stays. */
 function unmapSourceVma(task: Task, vrm: VmaRemap): Sim<void> {
   const { heap } = task;
   const { mm, vma, addr } = vrm;

@@ -24,20 +24,34 @@ const HUGE_PAGES = 512;
 /** Pages of mmap_min_addr, below which nothing is placed. */
 const MMAP_MIN_PAGES = 1;
 
+/** What is to be placed, and how. */
+export interface PlacementRequest {
+  /** The hint is a demand. */
+  readonly fixed: boolean;
+  /** Private anonymous memory. */
+  readonly anonymous: boolean;
+}
+
 /**
- * Chooses the page number for `nrPages` pages of private anonymous memory, or checks the fixed one.
+ * Chooses the page number for `nrPages` pages, or checks the fixed one.
  *
  * @param hint page number wished for or, if `fixed`, demanded; NULL_VPN without a wish
  * @returns the page number, or -ENOMEM (too large, no room), -EINVAL (misaligned), -EPERM (below mmap_min_addr)
  * @locked mmapLock(write)
  */
-export function getUnmappedArea(task: Task, mm: MmPtr, hint: Vpn, nrPages: number, fixed: boolean): Sim<number> {
+export function getUnmappedArea(
+  task: Task,
+  mm: MmPtr,
+  hint: Vpn,
+  nrPages: number,
+  { fixed, anonymous }: PlacementRequest,
+): Sim<number> {
   if (nrPages > TASK_PAGES - MMAP_MIN_PAGES) return -ENOMEM;
   if (fixed) return checkFixed(hint, nrPages);
   if (hint !== NULL_VPN && hintIsFree(task, mm, hint, nrPages)) return hint;
   const low = mmMmapFirst(task.heap, mm);
   const high = mmMmapEnd(task.heap, mm);
-  if (hint === NULL_VPN && nrPages % HUGE_PAGES === 0) {
+  if (anonymous && hint === NULL_VPN && nrPages % HUGE_PAGES === 0) {
     const area = topDown(task, mm, low, high, nrPages + HUGE_PAGES);
     if (area >= 0) return area % HUGE_PAGES === 0 ? area + HUGE_PAGES : Math.ceil(area / HUGE_PAGES) * HUGE_PAGES;
   }

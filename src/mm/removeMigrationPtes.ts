@@ -1,7 +1,7 @@
 /**
  * Second half: migration entries become present entries again, of the new page or, when migration failed, of the old one.
  *
- * Lock order here: folio lock (of both) > anon_vma lock > ptl.
+ * Lock order here: folio lock (of both) > anon_vma lock or i_mmap_rwsem > ptl.
  *
  * Invariants
  *   RMP-1  When this returns, no entry anywhere names `src`. The source may then be unlocked, which wakes those who wait at
@@ -15,7 +15,7 @@
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import type { Pfn, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
-import { PG_dirty, readOncePageFlags } from '../layout/page.ts';
+import { PG_dirty, mappingIsAnon, readOncePageFlags, readOncePageMapping } from '../layout/page.ts';
 import {
   PTE_DIRTY,
   PTE_WRITE,
@@ -29,6 +29,7 @@ import {
   pteSet,
 } from '../layout/pte.ts';
 import { vmaFlags } from '../layout/vma.ts';
+import { folioAddFileRmapPte } from './fileRmap.ts';
 import { vmPageProt } from './pageProt.ts';
 import { folioGet } from './pageRef.ts';
 import { PVMW_MIGRATION, PVMW_SYNC, pageVmaMappedWalk, startPageVmaMappedWalk } from './pageVmaMappedWalk.ts';
@@ -39,7 +40,7 @@ import { neverDone, noInvalidVma, rmapWalk, rmapWalkAnonLock } from './rmapWalk.
 /**
  * remove_migration_ptes(): makes every migration entry of `src` a mapping of `dst`, which has its mapping and index.
  *
- * @locked folio lock of both; a reference on the anon_vma, for nothing maps the page
+ * @locked folio lock of both; a reference on the anon_vma of an anonymous page, for nothing maps it
  */
 export function removeMigrationPtes(task: Task, src: Pfn, dst: Pfn): Sim<void> {
   rmapWalk(task, dst, {
@@ -56,10 +57,12 @@ export function removeMigrationPtes(task: Task, src: Pfn, dst: Pfn): Sim<void> {
 /** remove_migration_pte(): one VMA. */
 function removeMigrationPte(task: Task, src: Pfn, dst: Pfn, vma: VmaPtr, vpn: Vpn): Sim<boolean> {
   const pvmw = startPageVmaMappedWalk(task, src, vma, vpn, PVMW_SYNC | PVMW_MIGRATION);
+  const isAnon = mappingIsAnon(readOncePageMapping(task.heap, dst));
   while (pageVmaMappedWalk(task, pvmw)) {
     folioGet(task, dst);
     const entry = restoredEntry(task, dst, vma, pvmw.value);
-    folioAddAnonRmapPte(task, dst, vma, !pteIsReadableMigration(pvmw.value));
+    if (isAnon) folioAddAnonRmapPte(task, dst, vma, !pteIsReadableMigration(pvmw.value));
+    else folioAddFileRmapPte(task, dst, vma);
     setPteAt(task, pvmw.mm, pvmw.vpn, pvmw.pte, entry);
   }
   return true;

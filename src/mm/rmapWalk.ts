@@ -1,5 +1,5 @@
 /**
- * Walking all mappings of an anonymous page: from folio->mapping to the anon_vma, from its tree to every VMA that may map
+ * Walking all mappings of a page. That of an object: fileRmap.ts. An anonymous one: from folio->mapping to the anon_vma, from its tree to every VMA that may map
  * the page, from folio->index to the address in each.
  *
  * Lock order here: folio lock > anon_vma lock > what rmapOne takes (page table locks). A walk holds neither mmap locks nor VMA
@@ -10,15 +10,23 @@
  *   WALK-2  Every mapping that existed when the walk began and that no longer holder of a page table lock moved meanwhile is
  *           visited, unless rmapOne or done ended the walk.
  *
- * Kernel: rmap_walk_anon(), rmap_walk_anon_lock() in mm/rmap.c. Not modelled: file pages, KSM pages, large folios.
+ * Kernel: rmap_walk_anon(), rmap_walk_anon_lock() in mm/rmap.c. Not modelled: KSM pages, large folios.
  */
 
 import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { avcVma } from '../layout/anonVma.ts';
+import { anonVmaTree, avcTreeNode, avcVma, treeNodeAvc } from '../layout/anonVma.ts';
 import { NO_ANON_VMA, NO_AVC, type AnonVmaPtr, type Pfn, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { PG_locked, mappingAnonVma, pageIndex, readOncePageFlags, readOncePageMapping } from '../layout/page.ts';
+import {
+  PG_locked,
+  mappingAnonVma,
+  mappingIsAnon,
+  pageIndex,
+  readOncePageFlags,
+  readOncePageMapping,
+} from '../layout/page.ts';
+import { rmapWalkFile } from './fileRmap.ts';
 import { anonVmaLockRead, anonVmaTryLockRead, anonVmaUnlockRead, usesRootRwsem } from './anonVmaLock.ts';
 import { intervalTreeIterFirst, intervalTreeIterNext } from './intervalTree.ts';
 import { lockEachAnonVma, lockVisited, unlockEachAnonVma, unlockVisited } from './rmapWalkSpin.ts';
@@ -58,23 +66,29 @@ export function noInvalidVma(_task: Task, _vma: VmaPtr): Sim<boolean> {
 export function rmapWalk(task: Task, pfn: Pfn, rwc: RmapWalkControl): Sim<void> {
   const { heap } = task;
   assert((readOncePageFlags(heap, pfn) & PG_locked) !== 0, 'rmap walk: the folio is not locked');
+  if (!mappingIsAnon(readOncePageMapping(heap, pfn))) {
+    const visitFileVma = (walker: Task, page: Pfn, vma: VmaPtr, pgoff: number): Sim<boolean> =>
+      visitVma(walker, page, vma, pgoff, rwc);
+    if (!rmapWalkFile(task, pfn, rwc.tryLock, visitFileVma)) rwc.contended = true;
+    return;
+  }
   const anonVma = rwc.anonLock(task, pfn, rwc);
   if (anonVma === NO_ANON_VMA) return;
   const pgoff = pageIndex(heap, pfn);
-  let avc = intervalTreeIterFirst(heap, anonVma, pgoff, pgoff);
+  let avc = treeNodeAvc(intervalTreeIterFirst(heap, anonVmaTree(anonVma), pgoff, pgoff));
   while (avc !== NO_AVC) {
     const vma = avcVma(heap, avc);
     const nested = usesRootRwsem(task.rules) ? NO_ANON_VMA : lockVisited(task, anonVma, vma);
-    const goOn = visit(task, pfn, vma, pgoff, rwc);
+    const goOn = visitVma(task, pfn, vma, pgoff, rwc);
     if (nested !== NO_ANON_VMA) unlockVisited(task, nested);
     if (!goOn) break;
-    avc = intervalTreeIterNext(heap, avc, pgoff, pgoff);
+    avc = treeNodeAvc(intervalTreeIterNext(heap, avcTreeNode(avc), pgoff, pgoff));
   }
   unlockAfterWalk(task, anonVma);
 }
 
-/** One VMA. @returns false when the walk is over */
-function visit(task: Task, pfn: Pfn, vma: VmaPtr, pgoff: number, rwc: RmapWalkControl): Sim<boolean> {
+/** One VMA of a walk. @returns false when the walk is over @locked the tree's lock */
+function visitVma(task: Task, pfn: Pfn, vma: VmaPtr, pgoff: number, rwc: RmapWalkControl): Sim<boolean> {
   const vpn = vmaAddress(task, vma, pgoff);
   // With a tree this cannot be: its keys say that the VMA covers the page. A list has no keys; and where the range of a VMA
   // changes under no lock, half of it may be read here, which makes the walk miss the page without a word.

@@ -17,7 +17,7 @@
 
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { anonVmaSpinLock, avcAnonVma, avcVma } from '../layout/anonVma.ts';
+import { anonVmaSpinLock, anonVmaTree, avcAnonVma, avcVma, treeNodeAvc } from '../layout/anonVma.ts';
 import { NO_ANON_VMA, NO_AVC, type AnonVmaPtr, type VmaPtr } from '../layout/ids.ts';
 import { vmaAnonVma, vmaAvcLast } from '../layout/vma.ts';
 import { SINGLE_DEPTH_NESTING } from '../locks/lockHooks.ts';
@@ -75,7 +75,7 @@ export function unlockVisited(task: Task, own: AnonVmaPtr): Sim<void> {
 /** The anon_vma at the end of the chain of the first VMA on the list: the oldest, as long as chains are kept in order. */
 function findRootByChain(task: Task, anonVma: AnonVmaPtr): Sim<AnonVmaPtr> {
   const { heap } = task;
-  const first = intervalTreeIterFirst(heap, anonVma, 0, 0);
+  const first = treeNodeAvc(intervalTreeIterFirst(heap, anonVmaTree(anonVma), 0, 0));
   if (first === NO_AVC) return NO_ANON_VMA;
   const last = vmaAvcLast(heap, avcVma(heap, first));
   return last === NO_AVC ? NO_ANON_VMA : avcAnonVma(heap, last);

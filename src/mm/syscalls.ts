@@ -4,8 +4,8 @@
  *
  * Here are the checks on parameters alone and the mmap lock around the work. All waits for that lock are killable.
  *
- * Kernel: sys_mmap(), sys_munmap(), sys_mprotect(), sys_mremap(); check_mremap_params() in mm/mremap.c. Only private
- * anonymous memory: mappings of other kinds, and flags with an effect that is not modelled, are refused with -EINVAL.
+ * Kernel: sys_mmap(), sys_munmap(), sys_mprotect(), sys_mremap(); check_mremap_params() in mm/mremap.c. Only anonymous
+ * memory: mappings of other kinds, and flags with an effect that is not modelled, are refused with -EINVAL.
  */
 
 import { EINTR, EINVAL, ENOMEM } from '../base/errno.ts';
@@ -27,6 +27,7 @@ import {
   MAP_NORESERVE,
   MAP_POPULATE,
   MAP_PRIVATE,
+  MAP_SHARED,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -40,8 +41,9 @@ import {
 import { TASK_SIZE, addrToVpn, isMisaligned, pageAlign, pagesOf, vpnToAddr, wrapAddress } from './userSpace.ts';
 import { initVrm } from './vrm.ts';
 
-const MAP_KIND = MAP_PRIVATE | MAP_ANONYMOUS;
-const MAP_SUPPORTED = MAP_KIND | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE;
+const MAP_TYPE = MAP_SHARED | MAP_PRIVATE;
+const MAP_SUPPORTED =
+  MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE;
 const PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP;
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWS;
 const MREMAP_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
@@ -51,7 +53,9 @@ const REMAP_TO_HEADROOM = 5;
 /** mmap(2). @returns the address of the mapping, -EINTR, -EINVAL, -ENOMEM, -EPERM, -EEXIST or -EAGAIN */
 export function sysMmap(task: Task, addr: number, len: number, prot: number, flags: number): Sim<number> {
   const { mm } = task;
-  if ((flags & MAP_KIND) !== MAP_KIND || (flags & ~MAP_SUPPORTED) !== 0) return -EINVAL;
+  const type = flags & MAP_TYPE;
+  if (type === 0 || type === MAP_TYPE) return -EINVAL;
+  if ((flags & MAP_ANONYMOUS) === 0 || (flags & ~MAP_SUPPORTED) !== 0) return -EINVAL;
   if (mmapWriteLockKillable(task, mm) !== 0) return -EINTR;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   const vpn = fixed ? addrToVpn(addr) : (Math.floor(addrToVpn(addr)) as Vpn);

@@ -1,7 +1,7 @@
 /**
  * First half of unmapping for migration: every entry of a page becomes a migration entry, at which faults wait.
  *
- * Lock order here: folio lock > anon_vma lock > ptl.
+ * Lock order here: folio lock > anon_vma lock or i_mmap_rwsem > ptl.
  *
  * Invariants
  *   TTM-1  An entry is cleared before the pins are counted: a pin that is taken later finds the entry changed and backs off.

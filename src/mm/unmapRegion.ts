@@ -4,9 +4,9 @@
  * Between zap and unlink the VMAs are still visible to rmap walks, so whoever holds only rmap locks must not turn an empty
  * entry into anything.
  *
- * Lock order here: mmapLock (read suffices once the VMAs are out of the tree) > VMA write > anon_vma root(write).
+ * Lock order here: mmapLock (read suffices once the VMAs are out of the tree) > VMA write > anon_vma root(write) or i_mmap_rwsem(write).
  *
- * Kernel: unmap_region(), unmap_vmas(), free_pgtables() in mm/vma.c and mm/memory.c. Not modelled: file rmap.
+ * Kernel: unmap_region(), unmap_vmas(), free_pgtables() in mm/vma.c and mm/memory.c.
  */
 
 import type { Sim } from '../base/sim.ts';
@@ -17,6 +17,7 @@ import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { unlinkAnonVmas } from './unlinkAnonVmas.ts';
 import { tlbFinishMmu, tlbGatherMmu, type MmuGather } from './mmuGather.ts';
 import { freePgtables } from './pageTable.ts';
+import { unlinkFileVma } from './vmaFile.ts';
 import { unmapVmaRange } from './zap.ts';
 
 /**
@@ -56,6 +57,7 @@ export function freeTables(
     const vma = vmas[i];
     if (mmWrLocked) vmaStartWrite(task, mm, vma);
     unlinkAnonVmas(task, vma);
+    unlinkFileVma(task, vma);
     const next = vmas[i + 1];
     const top = next === undefined ? ceiling : vmaStart(heap, next);
     freePgtables(task, tlb, mm, vmaStart(heap, vma), vmaEnd(heap, vma), floor, top);

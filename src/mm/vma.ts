@@ -9,7 +9,7 @@
  * Lock order here: RCU > VMA read lock (which never waits).
  *
  * Kernel: vm_area_alloc(), vm_area_dup(), vm_area_free() in mm/vma_init.c, lock_vma_under_rcu() in mm/mmap_lock.c. Not
- * modelled: vm_file, vm_ops, mempolicy, userfaultfd context, anon_vma name.
+ * modelled: vm_ops, mempolicy, userfaultfd context, anon_vma name.
  */
 
 import { CACHES } from '../arena/header.ts';
@@ -17,12 +17,13 @@ import type { Heap } from '../arena/heap.ts';
 import type { Access, Sim } from '../base/sim.ts';
 import { kmemCacheAlloc, kmemCacheFree } from '../cpu/alloc.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_ANON_VMA, NO_AVC, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { NO_ADDRESS_SPACE, NO_ANON_VMA, NO_AVC, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import {
   setVmaAnonVma,
   setVmaAvcFirst,
   setVmaAvcLast,
   setVmaEnd,
+  setVmaFile,
   setVmaFlags,
   setVmaMm,
   setVmaPgoff,
@@ -31,6 +32,7 @@ import {
   vmaAvcFirst,
   vmaAvcLast,
   vmaEnd,
+  vmaFile,
   vmaFlags,
   vmaMm,
   vmaPgoff,
@@ -48,8 +50,8 @@ export function vmaAlloc(task: Task, mm: MmPtr): Sim<VmaPtr> {
 }
 
 /**
- * A detached copy of `vma`: range, flags and anon_vma, but an empty chain (vm_area_dup). The caller clones the chain
- * before anybody sees the copy.
+ * A detached copy of `vma`: range, flags, object and anon_vma, but an empty chain (vm_area_dup). The caller clones the chain and
+ * takes a reference on the object (vmaGetFile) before anybody sees the copy.
  *
  * @returns the copy, or 0 when there is no memory
  * @locked mmap lock(write)
@@ -113,6 +115,7 @@ function initVma(heap: Heap, vma: VmaPtr, mm: MmPtr): Access<void> {
   setVmaAnonVma(heap, vma, NO_ANON_VMA);
   setVmaAvcFirst(heap, vma, NO_AVC);
   setVmaAvcLast(heap, vma, NO_AVC);
+  setVmaFile(heap, vma, NO_ADDRESS_SPACE);
   vmaLockInit(heap, vma);
 }
 
@@ -121,4 +124,5 @@ function copyVmaFields(heap: Heap, to: VmaPtr, from: VmaPtr): Access<void> {
   initVmaRange(heap, to, vmaStart(heap, from), vmaEnd(heap, from), vmaPgoff(heap, from));
   setVmaFlags(heap, to, vmaFlags(heap, from));
   setVmaAnonVma(heap, to, vmaAnonVma(heap, from));
+  setVmaFile(heap, to, vmaFile(heap, from));
 }

@@ -6,13 +6,22 @@
  * every rmap walk of the whole family longer.
  *
  * Kernel: is_mergeable_vma(), is_mergeable_anon_vma(), can_vma_merge_before() and kin in mm/vma.c (6.18 form). Not
- * modelled: files, mempolicy, userfaultfd, names, close hooks, flags that merging ignores.
+ * modelled: mempolicy, userfaultfd, names, close hooks, flags that merging ignores.
  */
 
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_ANON_VMA, NO_VMA, type AnonVmaPtr, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { vmaAnonVma, vmaEnd, vmaFlags, vmaPgoff, vmaStart } from '../layout/vma.ts';
+import {
+  NO_ADDRESS_SPACE,
+  NO_ANON_VMA,
+  NO_VMA,
+  type AddressSpacePtr,
+  type AnonVmaPtr,
+  type MmPtr,
+  type VmaPtr,
+  type Vpn,
+} from '../layout/ids.ts';
+import { vmaAnonVma, vmaEnd, vmaFile, vmaFlags, vmaPgoff, vmaStart } from '../layout/vma.ts';
 import { vmaIsForkChild, vmaPages } from './vma.ts';
 
 /**
@@ -33,6 +42,8 @@ export interface VmaMerge {
   pgoff: number;
   readonly flags: number;
   readonly anonVma: AnonVmaPtr;
+  /** The object it maps. A new shared mapping has none yet: its own object will be another than any neighbour's. */
+  readonly file: AddressSpacePtr;
   /** The VMA that mremap copies into the range, whose anon_vma must reach the target. */
   copiedFrom: VmaPtr;
 
@@ -59,6 +70,7 @@ export function vmgForRange(mm: MmPtr, start: Vpn, end: Vpn, pgoff: number, flag
     pgoff,
     flags,
     anonVma: NO_ANON_VMA,
+    file: NO_ADDRESS_SPACE,
     copiedFrom: NO_VMA,
     target: NO_VMA,
     removeMiddle: false,
@@ -74,7 +86,7 @@ export function vmgForVma(task: Task, mm: MmPtr, vma: VmaPtr, start: Vpn, end: V
   const { heap } = task;
   const pgoff = vmaPgoff(heap, vma) + (start - vmaStart(heap, vma));
   const vmg = vmgForRange(mm, start, end, pgoff, vmaFlags(heap, vma));
-  return { ...vmg, middle: vma, anonVma: vmaAnonVma(heap, vma) };
+  return { ...vmg, middle: vma, anonVma: vmaAnonVma(heap, vma), file: vmaFile(heap, vma) };
 }
 
 /** True if `vmg.prev` may grow over the range (can_vma_merge_left). @locked mmapLock(write) */
@@ -82,7 +94,7 @@ export function canMergeLeft(task: Task, vmg: VmaMerge): Sim<boolean> {
   const { heap } = task;
   const { prev } = vmg;
   if (prev === NO_VMA || vmaEnd(heap, prev) !== vmg.start) return false;
-  if (vmaFlags(heap, prev) !== vmg.flags || !anonVmasMatch(task, vmg, prev)) return false;
+  if (!attributesMatch(task, vmg, prev) || !anonVmasMatch(task, vmg, prev)) return false;
   return vmaPgoff(heap, prev) + vmaPages(heap, prev) === vmg.pgoff;
 }
 
@@ -96,12 +108,17 @@ export function canMergeRight(task: Task, vmg: VmaMerge, mergesLeft: boolean): S
   const { heap } = task;
   const { next } = vmg;
   if (next === NO_VMA || vmaStart(heap, next) !== vmg.end) return false;
-  if (vmaFlags(heap, next) !== vmg.flags || !anonVmasMatch(task, vmg, next)) return false;
+  if (!attributesMatch(task, vmg, next) || !anonVmasMatch(task, vmg, next)) return false;
   if (vmaPgoff(heap, next) !== vmg.pgoff + (vmg.end - vmg.start)) return false;
   if (!mergesLeft) return true;
   const left = vmaAnonVma(heap, vmg.prev);
   const right = vmaAnonVma(heap, next);
   return left === NO_ANON_VMA || right === NO_ANON_VMA || left === right;
+}
+
+/** Equal flags and the same object (is_mergeable_vma). */
+function attributesMatch(task: Task, vmg: VmaMerge, target: VmaPtr): Sim<boolean> {
+  return vmaFlags(task.heap, target) === vmg.flags && vmaFile(task.heap, target) === vmg.file;
 }
 
 /** The anon_vma rule between the range and the neighbour that would grow over it (is_mergeable_anon_vma). */

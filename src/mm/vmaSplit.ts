@@ -27,6 +27,7 @@ import { avcInsert, avcRemove } from './anonVmaChain.ts';
 import { anonVmaLockWrite, anonVmaUnlockWrite } from './anonVmaLock.ts';
 import { initVmaPrep, vmaComplete, vmaPrepare, vmaSetRange } from './vmaAdjust.ts';
 import { initVmaRange, vmaDup, vmaFree } from './vma.ts';
+import { vmaGetFile } from './vmaFile.ts';
 import { vmaTreeCancel, vmaTreePrealloc } from './vmaTree.ts';
 
 /**
@@ -63,6 +64,7 @@ export function splitVmaUnlimited(task: Task, mm: MmPtr, vma: VmaPtr, at: Vpn, n
     vmaFree(task, half);
     return -ENOMEM;
   }
+  vmaGetFile(task, half);
   vmaStartWrite(task, mm, vma);
   vmaStartWrite(task, mm, half);
   const linkLate = task.rules.splitVma.publish === 'rangeShrunkBeforeAvcLinked';

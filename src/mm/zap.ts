@@ -9,19 +9,22 @@
  *   ZAP-2  A flush somebody else deferred in this mm is paid before any entry is cleared: afterwards nobody could tell
  *          that CPUs still use those pages.
  *
- * Kernel: unmap_page_range(), zap_pte_range() in mm/memory.c. Not modelled: file pages and their delayed rmap removal, swap
- * entries, freeing of tables that became empty.
+ *   ZAP-3  A dirty page of an object keeps its mapcount until the TLBs are flushed, under the ptl: who finds it clean and
+ *          unmapped may rely on that nobody writes to it any more.
+ *
+ * Kernel: unmap_page_range(), zap_pte_range(), zap_present_folio_ptes(), tlb_flush_rmaps() in mm/memory.c and mm/mmu_gather.c.
+ * Not modelled: swap entries, freeing of tables that became empty.
  */
 
 import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import { NO_TABLE, type MmPtr, type PtePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { atomicAddMmAnonPages } from '../layout/mm.ts';
-import { zeroPfn } from '../layout/page.ts';
+import { NO_ADDRESS_SPACE, NO_TABLE, type MmPtr, type Pfn, type PtePtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
+import { atomicAddMmAnonPages, atomicAddMmShmemPages } from '../layout/mm.ts';
+import { PG_dirty, atomicSetPageFlags, zeroPfn } from '../layout/page.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
-import { PTE_NONE, pteIsMigration, pteIsNone, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { vmaEnd, vmaMm, vmaStart } from '../layout/vma.ts';
+import { PTE_NONE, pteIsDirty, pteIsMigration, pteIsNone, pteIsPresent, ptePfn } from '../layout/pte.ts';
+import { vmaEnd, vmaFile, vmaMm, vmaStart } from '../layout/vma.ts';
 import {
   tlbFinishMmu,
   tlbFlushMmu,
@@ -68,8 +71,10 @@ function zapPteRange(task: Task, tlb: MmuGather, vma: VmaPtr, start: Vpn, end: V
   const table = pteOffsetMapLock(task, mm, start);
   if (table === NO_TABLE) return end;
   flushTlbBatchedPending(task, mm);
+  const isFile = vmaFile(heap, vma) !== NO_ADDRESS_SPACE;
+  const delayed: Pfn[] = [];
   const zero = zeroPfn(heap);
-  let anonPages = 0;
+  let pages = 0;
   let isFull = false;
   let at = start as number;
   for (; at < end && !isFull; at++) {
@@ -79,19 +84,26 @@ function zapPteRange(task: Task, tlb: MmuGather, vma: VmaPtr, start: Vpn, end: V
     if (pteIsNone(seen)) continue;
     if (!pteIsPresent(seen)) {
       zapMigrationEntry(task, mm, vpn, pte);
-      anonPages--;
+      pages--;
       continue;
     }
     const old = ptepGetAndClear(task, mm, vpn, pte);
     tlbFlushPteRange(tlb, vpn, (at + 1) as Vpn);
     const pfn = ptePfn(old);
     if (pfn === zero) continue;
-    anonPages--;
-    folioRemoveRmap(task, pfn, vma);
+    pages--;
+    if (isFile && pteIsDirty(old)) {
+      atomicSetPageFlags(heap, pfn, PG_dirty);
+      delayed.push(pfn);
+    } else {
+      folioRemoveRmap(task, pfn, vma);
+    }
     isFull = tlbRemovePage(task, tlb, pfn);
   }
-  if (anonPages !== 0) atomicAddMmAnonPages(heap, mm, anonPages);
-  if (isFull) tlbFlushMmuTlbonly(task, tlb);
+  if (pages !== 0 && isFile) atomicAddMmShmemPages(heap, mm, pages);
+  else if (pages !== 0) atomicAddMmAnonPages(heap, mm, pages);
+  if (isFull || delayed.length > 0) tlbFlushMmuTlbonly(task, tlb);
+  for (let i = 0; i < delayed.length; i++) folioRemoveRmap(task, delayed[i], vma);
   pteUnmapUnlock(task, table);
   if (isFull) tlbFlushMmu(task, tlb);
   return at as Vpn;

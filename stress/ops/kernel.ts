@@ -11,7 +11,7 @@ import { mmDropAllLocks, mmTakeAllLocks } from '../../src/mm/mmTakeAllLocks.ts';
 import { reclaimScan } from '../../src/mm/reclaim.ts';
 import type { CpuContext } from '../context.ts';
 import { atPages } from '../trail.ts';
-import { drawPage } from '../lanes.ts';
+import { drawPage, drawSharedPage } from '../lanes.ts';
 import { processMm, type Slot } from '../processTable.ts';
 
 /** Pages a migrate call covers, frames a kernel thread looks at in one turn. */
@@ -21,7 +21,8 @@ const SCAN_FRAMES = 32;
 /** migrate_pages() over a few pages of the process, synchronous or not. */
 export function opMigrate(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task } = cpu;
-  const start = drawPage(cpu.cpus, task.prng);
+  const isShared = task.prng.chance(0.2);
+  const start = isShared ? drawSharedPage(task.cpu, cpu.cpus, task.prng) : drawPage(cpu.cpus, task.prng);
   atPages(cpu, start, MIGRATE_PAGES);
   const mode = task.prng.chance(0.7) ? 'sync' : 'async';
   const left = migrateRange(task, processMm(cpu.table, slot), start as Vpn, MIGRATE_PAGES, mode);

@@ -7,11 +7,11 @@ import { setMmProcess } from '../../src/layout/mm.ts';
 import { NO_MM, type MmPtr, type Vpn } from '../../src/layout/ids.ts';
 import { dupMm } from '../../src/mm/fork.ts';
 import { mmAlloc, mmput } from '../../src/mm/mmStruct.ts';
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
+import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
 import { sysMmap } from '../../src/mm/syscalls.ts';
-import { PAGE_SIZE, USER_BASE, setMmapWindow } from '../../src/mm/userSpace.ts';
+import { PAGE_SIZE, USER_BASE, setMmapWindow, vpnToAddr } from '../../src/mm/userSpace.ts';
 import type { CpuContext } from '../context.ts';
-import { SMALL_PAGES, WINDOW_END } from '../lanes.ts';
+import { SHARED_LANE_PAGES, SMALL_PAGES, WINDOW_END, sharedLane } from '../lanes.ts';
 import {
   claimSlot,
   dropProcess,
@@ -75,14 +75,21 @@ export function spawnProcess(cpu: CpuContext): Sim<number> {
   return slot;
 }
 
-/** Gives a process that nobody sees yet its first mapping: all small lanes, writable. Without memory it stays empty. */
+/**
+ * Gives a process that nobody sees yet its first mappings: all small lanes private, the shared lanes one object, writable. Without
+ * memory they are missing.
+ */
 export function mapLanes(cpu: CpuContext, slot: Slot, mm: MmPtr): Sim<void> {
   const { task, table } = cpu;
   task.mm = mm;
   const bytes = SMALL_PAGES * PAGE_SIZE;
   const mapped = sysMmap(task, USER_BASE, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
+  const sharedBytes = cpu.cpus * SHARED_LANE_PAGES * PAGE_SIZE;
+  const sharedAt = vpnToAddr(sharedLane(0));
+  const shared = sysMmap(task, sharedAt, sharedBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED);
   task.mm = NO_MM;
   if (mapped >= 0) fillShadow(table, slot, 0, SMALL_PAGES, READ_WRITE, 0);
+  if (shared >= 0) fillShadow(table, slot, sharedLane(0), cpu.cpus * SHARED_LANE_PAGES, READ_WRITE, 0);
 }
 
 /** An mm with the window of a stress run and a process number; mm 0 without memory. */

@@ -38,12 +38,12 @@ const MAP_ANYWHERE = MAP_PRIVATE | MAP_ANONYMOUS;
 const MAP_OVER = MAP_ANYWHERE | MAP_FIXED;
 
 /** Byte address of a page. */
-function address(page: number): number {
+export function address(page: number): number {
   return USER_BASE + page * PAGE_SIZE;
 }
 
 /** A protection and the state it gives a page. */
-function drawProt(cpu: CpuContext): { readonly prot: number; readonly state: PageState } {
+export function drawProt(cpu: CpuContext): { readonly prot: number; readonly state: PageState } {
   const draw = cpu.task.prng.below(10);
   if (draw < 7) return { prot: PROT_READ | PROT_WRITE, state: READ_WRITE };
   if (draw < 9) return { prot: PROT_READ, state: READ_ONLY };

@@ -12,7 +12,7 @@ import { makeValue, setShadow, shadowState } from '../shadow.ts';
 import { readOwn, writeOwnWord } from './memory.ts';
 
 /** Pins a CPU holds at most: enough to stay across forks, few enough to leave most pages movable. */
-const MAX_PINS = 8;
+export const MAX_PINS = 8;
 
 /** Pins an own page for writing, fast or slow; a device then writes to some pinned page. */
 export function opPin(cpu: CpuContext, slot: Slot): Sim<number> {

@@ -20,6 +20,7 @@ import { OPERATIONS } from '../operations.ts';
 import { stressSection } from '../section.ts';
 import type { CpuData, CpuResult, ViolationMessage } from './cpuData.ts';
 import { isFatal } from './fatal.ts';
+import { createSharedValues } from '../sharedValues.ts';
 
 /** Runs the CPU until the run ends; never throws: what went wrong is in the messages and in the outcome. */
 export function stressCpu(data: CpuData): CpuResult {
@@ -51,6 +52,7 @@ export function stressCpu(data: CpuData): CpuResult {
     mix: data.mix,
     mixTotal: mixTotal(data.mix),
     pins: [],
+    shared: createSharedValues(),
     report,
     counter: 0,
   };

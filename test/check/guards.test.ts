@@ -87,7 +87,7 @@ describe('a guarded write', () => {
       ({ lock, held }) => {
         hold(...held);
         checker.guardedWrite(task, field, at(world));
-        expect(found()).toEqual([['data-race', `${name} written without ${lock}`]]);
+        expect(found()).toEqual([['lock-held', `${name} written without ${lock}`]]);
       },
     );
   }
@@ -158,7 +158,7 @@ describe('fork copies entries', () => {
   ] as const)('%s', (what, corrupt) => {
     corrupt();
     checker.forkCopies(task, world.vma, child);
-    expect(found()).toEqual([['data-race', `fork copies entries ${what}`]]);
+    expect(found()).toEqual([['lock-held', `fork copies entries ${what}`]]);
   });
 
   test("to a VMA that walks visit before the parent's", () => {
@@ -189,7 +189,7 @@ describe('entries move', () => {
   test('to a VMA that walks visit earlier', () => {
     checker.entriesMove(task, target, world.vma, false);
     expect(found()).toEqual([
-      ['data-race', 'mremap: entries move to a VMA that is visited before the old one without the rmap lock'],
+      ['lock-held', 'mremap: entries move to a VMA that is visited before the old one without the rmap lock'],
     ]);
   });
 
@@ -203,7 +203,7 @@ describe('entries move', () => {
 
   test('table-wise without the rmap lock, whatever the order', () => {
     checker.entriesMove(task, world.vma, target, true);
-    expect(found()).toEqual([['data-race', 'mremap: a page table moves without the rmap lock']]);
+    expect(found()).toEqual([['lock-held', 'mremap: a page table moves without the rmap lock']]);
   });
 
   test('under the rmap lock anything goes', () => {

@@ -79,7 +79,7 @@ describe('the mmap lock', () => {
     checker.mmapLocked(task, world.mm, true);
     world.heap[world.mm + MM.writeProtectSeq] = 1;
     checker.mmapUnlock(task, world.mm, downgrade);
-    expect(found()).toEqual([['data-race', 'mmap write lock given up, write_protect_seq odd']]);
+    expect(found()).toEqual([['lock-held', 'mmap write lock given up, write_protect_seq odd']]);
   });
 
   test('a reader may leave whatever somebody else does to write_protect_seq', () => {
@@ -127,7 +127,7 @@ describe('a VMA that is read-locked', () => {
     ['was detached', VMA.refcnt, 1],
   ])('%s (word %i)', (what, word, value) => {
     change(() => (world.heap[world.vma + word] = value));
-    expect(found()).toEqual([['data-race', `VMA ${what} under its read lock`]]);
+    expect(found()).toEqual([['lock-held', `VMA ${what} under its read lock`]]);
   });
 
   test('was freed', () => {
@@ -149,12 +149,12 @@ describe('an entry', () => {
   test('is written without the ptl', () => {
     HOLD.ptl({ ...task, id: 2 as Task['id'] }, world);
     set(present(), present());
-    expect(found()).toEqual([['data-race', 'entry written without the ptl']]);
+    expect(found()).toEqual([['lock-held', 'entry written without the ptl']]);
   });
 
   test('that is none is filled with no lock but the ptl', () => {
     set(PTE_NONE, migration());
-    expect(found()).toEqual([['data-race', 'entry filled without mmap lock or VMA lock']]);
+    expect(found()).toEqual([['lock-held', 'entry filled without mmap lock or VMA lock']]);
   });
 
   test('that is none is filled under the mmap lock', () => {
@@ -168,7 +168,7 @@ describe('an entry', () => {
     set(PTE_NONE, migration());
     expect(seen).toEqual([]);
     checker.pteSet(task, world.mm, 12 as typeof world.vpn, (world.pte + 3) as PtePtr, PTE_NONE, migration());
-    expect(found()).toEqual([['data-race', 'entry filled without mmap lock or VMA lock']]);
+    expect(found()).toEqual([['lock-held', 'entry filled without mmap lock or VMA lock']]);
   });
 
   test('is taken out and replaced by an rmap walk', () => {

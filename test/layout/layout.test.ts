@@ -1,6 +1,7 @@
 /** Layouts: no struct overlaps itself, pictures in comments are what the code does. */
 import { describe, expect, test } from 'vitest';
 import { fieldTable, type FieldTable } from '../../src/arena/fieldTable.ts';
+import { ADDRESS_SPACE_TABLE } from '../../src/layout/addressSpace.ts';
 import { ANON_VMA, ANON_VMA_TABLE, AVC_TABLE } from '../../src/layout/anonVma.ts';
 import { GLOBAL_TABLE } from '../../src/layout/globals.ts';
 import type { Pfn, Vpn } from '../../src/layout/ids.ts';
@@ -36,6 +37,7 @@ const TABLES: readonly FieldTable[] = [
   VMA_TABLE,
   VMA_NODE_TABLE,
   ANON_VMA_TABLE,
+  ADDRESS_SPACE_TABLE,
   AVC_TABLE,
   TASK_TABLE,
   TLB_ENTRY_TABLE,

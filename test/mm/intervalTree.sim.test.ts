@@ -5,7 +5,8 @@ import { CACHES } from '../../src/arena/header.ts';
 import type { Heap } from '../../src/arena/heap.ts';
 import { slabAlloc } from '../../src/arena/slab.ts';
 import { SMALL_MACHINE, createMachine } from '../../src/cpu/machine.ts';
-import { AVC, anonVmaRbRoot, avcNodeWord, initAvc } from '../../src/layout/anonVma.ts';
+import { anonVmaRbRoot, anonVmaTree, avcTreeNode, initAvc, treeNodeAvc } from '../../src/layout/anonVma.ts';
+import { TREE_NODE, treeNodeWord } from '../../src/layout/treeNode.ts';
 import { NO_AVC, NO_VMA, type AnonVmaPtr, type AvcPtr } from '../../src/layout/ids.ts';
 import {
   intervalTreeInsert,
@@ -41,7 +42,7 @@ class Fixture {
   }
 
   link(node: Node): void {
-    intervalTreeInsert(this.heap, this.anonVma, node.avc, node.first, node.last);
+    intervalTreeInsert(this.heap, anonVmaTree(this.anonVma), avcTreeNode(node.avc), node.first, node.last);
     const after = this.nodes.findIndex(({ first }) => first > node.first);
     this.nodes.splice(after < 0 ? this.nodes.length : after, 0, node);
   }
@@ -49,21 +50,21 @@ class Fixture {
   /** Takes a node out and puts it back, as an update of its VMA does. */
   reinsert(index: number): void {
     const [node] = this.nodes.splice(index, 1);
-    intervalTreeRemove(this.heap, this.anonVma, node.avc);
+    intervalTreeRemove(this.heap, anonVmaTree(this.anonVma), avcTreeNode(node.avc));
     this.link(node);
   }
 
   remove(index: number): void {
     const [node] = this.nodes.splice(index, 1);
-    intervalTreeRemove(this.heap, this.anonVma, node.avc);
+    intervalTreeRemove(this.heap, anonVmaTree(this.anonVma), avcTreeNode(node.avc));
   }
 
   query(first: number, last: number): AvcPtr[] {
     const found: AvcPtr[] = [];
-    let avc = intervalTreeIterFirst(this.heap, this.anonVma, first, last);
+    let avc = treeNodeAvc(intervalTreeIterFirst(this.heap, anonVmaTree(this.anonVma), first, last));
     while (avc !== NO_AVC) {
       found.push(avc);
-      avc = intervalTreeIterNext(this.heap, avc, first, last);
+      avc = treeNodeAvc(intervalTreeIterNext(this.heap, avcTreeNode(avc), first, last));
     }
     return found;
   }
@@ -75,14 +76,14 @@ class Fixture {
   /** Checks parents and maxima below a node; returns its depth. */
   audit(avc: AvcPtr = anonVmaRbRoot(this.heap, this.anonVma), parent: AvcPtr = NO_AVC): number {
     if (avc === NO_AVC) return 0;
-    expect(avcNodeWord(this.heap, avc, AVC.rbParent)).toBe(parent);
-    const left = avcNodeWord(this.heap, avc, AVC.rbLeft) as AvcPtr;
-    const right = avcNodeWord(this.heap, avc, AVC.rbRight) as AvcPtr;
+    expect(treeNodeWord(this.heap, avcTreeNode(avc), TREE_NODE.parent)).toBe(parent);
+    const left = treeNodeWord(this.heap, avcTreeNode(avc), TREE_NODE.left) as AvcPtr;
+    const right = treeNodeWord(this.heap, avcTreeNode(avc), TREE_NODE.right) as AvcPtr;
     const depth = 1 + Math.max(this.audit(left, avc), this.audit(right, avc));
     const below = [left, right].filter((child) => child !== NO_AVC);
-    const lasts = below.map((child) => avcNodeWord(this.heap, child, AVC.subtreeLast));
-    const expected = Math.max(avcNodeWord(this.heap, avc, AVC.last), ...lasts);
-    expect(avcNodeWord(this.heap, avc, AVC.subtreeLast)).toBe(expected);
+    const lasts = below.map((child) => treeNodeWord(this.heap, avcTreeNode(child), TREE_NODE.subtreeLast));
+    const expected = Math.max(treeNodeWord(this.heap, avcTreeNode(avc), TREE_NODE.last), ...lasts);
+    expect(treeNodeWord(this.heap, avcTreeNode(avc), TREE_NODE.subtreeLast)).toBe(expected);
     return depth;
   }
 }

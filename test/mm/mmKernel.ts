@@ -14,7 +14,7 @@ export function mmKernelUntilHarm(rules: Rules, size: Partial<MachineSize>): Ker
     ...mmKernel(rules, size),
     hooks: (_heap: Heap, sink: ViolationSink) => ({
       check: createChecker((violation) => {
-        if (violation.kind !== 'data-race') sink(violation);
+        if (violation.kind !== 'lock-held') sink(violation);
       }, {}),
     }),
   };

@@ -2,7 +2,7 @@
 import { describe, expect } from 'vitest';
 import { errnoName } from '../../src/base/errno.ts';
 import type { Sim } from '../../src/base/sim.ts';
-import { PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
+import { MAP_SHARED, PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
 import * as syscallFlags from '../../src/mm/syscallFlags.ts';
 import { sysMmap } from '../../src/mm/syscalls.ts';
 import { TASK_SIZE, USER_BASE, setMmapWindow, vpnToAddr } from '../../src/mm/userSpace.ts';
@@ -162,7 +162,7 @@ describe('arguments', () => {
     { what: 'length beyond the address space', call: [0, 2 ** 47, PROT_READ, KIND], result: 'ENOMEM' },
     { what: 'length of nearly 2^64', call: [vpnToAddr(BASE), TOP - P, PROT_READ, KIND], result: 'ENOMEM' },
     { what: 'no kind', call: [0, P, PROT_READ, MAP_ANONYMOUS], result: 'EINVAL' },
-    { what: 'shared', call: [0, P, PROT_READ, MAP_ANONYMOUS | 1], result: 'EINVAL' },
+    { what: 'two kinds', call: [0, P, PROT_READ, KIND | MAP_SHARED], result: 'EINVAL' },
     { what: 'a file', call: [0, P, PROT_READ, MAP_PRIVATE], result: 'EINVAL' },
     { what: 'a flag that is not modelled', call: [0, P, PROT_READ, KIND | 0x100], result: 'EINVAL' },
     { what: 'fixed and misaligned', call: [vpnToAddr(BASE) + 5, P, PROT_READ, KIND | MAP_FIXED], result: 'EINVAL' },

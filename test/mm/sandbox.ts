@@ -30,8 +30,16 @@ import { isolateFolio, putbackFolio } from '../../src/mm/migrate.ts';
 import { mmAlloc, mmput } from '../../src/mm/mmStruct.ts';
 import { findTable } from '../../src/mm/pageTable.ts';
 import { removeMigrationPtes } from '../../src/mm/removeMigrationPtes.ts';
-import { MAP_FIXED, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_READ, PROT_WRITE } from '../../src/mm/syscallFlags.ts';
-import { sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscalls.ts';
+import {
+  MAP_ANONYMOUS,
+  MAP_FIXED,
+  MAP_SHARED,
+  MREMAP_FIXED,
+  MREMAP_MAYMOVE,
+  PROT_READ,
+  PROT_WRITE,
+} from '../../src/mm/syscallFlags.ts';
+import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscalls.ts';
 import { tryToMigrate } from '../../src/mm/tryToMigrate.ts';
 import { userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { PAGE_SIZE, vpnToAddr } from '../../src/mm/userSpace.ts';
@@ -43,7 +51,7 @@ import { simTest } from '../support/simTest.ts';
 import { mmKernel } from './mmKernel.ts';
 
 /** A lock that is missing harms nobody by itself: the machine is sound and can be checked further. */
-const MISSING_LOCK: FindingKind = 'data-race';
+const MISSING_LOCK: FindingKind = 'lock-held';
 
 export const PROT_RW = PROT_READ | PROT_WRITE;
 
@@ -120,6 +128,13 @@ export function mapPages(box: Sandbox, vpn: number, nrPages: number, prot = PROT
   mmapWriteUnlock(box.task, box.mm);
   assert(at === vpn, 'the mapping is not where it should be');
   return vmaLookup(box.task, box.mm, vpn as Vpn);
+}
+
+/** Maps a new shared object of `nrPages` pages at `vpn` of the task's process. */
+export function mapShared(task: Task, vpn: number, nrPages: number, prot = PROT_RW): Sim<void> {
+  const flags = MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED;
+  const at = sysMmap(task, vpnToAddr(vpn), nrPages * PAGE_SIZE, prot, flags);
+  assert(at === vpnToAddr(vpn), 'mmap of shared memory failed');
 }
 
 /** munmap of the process's pages; 0 or an error. */

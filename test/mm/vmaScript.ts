@@ -2,7 +2,8 @@
  * Address spaces as pictures, and small scripts that change them, for table tests of the VMA side. One step per line; pages
  * are counted from the page BASE.
  *
- *   map AT LEN PROT [FLAG...]        PROT rw r w n x (= rwx); FLAG nr (MAP_NORESERVE), noreplace, populate, locked, hint (not fixed)
+ *   map AT LEN PROT [FLAG...]        PROT rw r w n x (= rwx); FLAG nr (MAP_NORESERVE), noreplace, populate, locked, shared,
+ *                                    hint (not fixed)
  *   unmap AT LEN      protect AT LEN PROT      remap AT OLD NEW FLAGS [TO]   (FLAGS of M F D, or -)
  *   move AT LEN TO    remap with MF, equal lengths      keep AT LEN TO   the same with MFD
  *   write AT TEXT     one character per page, `.` skips a page           read AT LEN
@@ -69,6 +70,7 @@ import {
   MAP_POPULATE,
   MAP_PRIVATE,
   MLOCK_ONFAULT,
+  MAP_SHARED,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
   MREMAP_MAYMOVE,
@@ -97,6 +99,7 @@ const MAP_FLAGS: Readonly<Record<string, number>> = {
   noreplace: MAP_FIXED_NOREPLACE,
   populate: MAP_POPULATE,
   locked: MAP_LOCKED,
+  shared: MAP_SHARED,
   hint: 0,
 };
 const REMAP_FLAGS: Readonly<Record<string, number>> = {
@@ -307,7 +310,8 @@ function pageResult(result: number): number {
 
 function mapFlags(names: readonly string[]): number {
   const fixed = names.includes('hint') || names.includes('noreplace') ? 0 : MAP_FIXED;
-  return names.reduce((flags, name) => flags | MAP_FLAGS[name], MAP_PRIVATE | MAP_ANONYMOUS | fixed);
+  const type = names.includes('shared') ? 0 : MAP_PRIVATE;
+  return names.reduce((flags, name) => flags | MAP_FLAGS[name], type | MAP_ANONYMOUS | fixed);
 }
 
 function remapFlags(letters: string): number {

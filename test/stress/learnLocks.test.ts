@@ -35,7 +35,11 @@ describe('one CPU through the default mix', () => {
 
   it('with the spinlock of the root only, nothing is nested and nothing found', () => {
     const { rules } = kernelPreset('linux-2.6.34-rc');
-    const rootOnly = { ...rules, rmapWalk: { lockScheme: 'rootOnly' as const } };
+    const rootOnly = {
+      ...rules,
+      fork: { pinnedPage: 'copyForChild' as const },
+      rmapWalk: { lockScheme: 'rootOnly' as const },
+    };
     expect(learnLocks({ rules: rootOnly, seed: 1, operations: 1500 }).violations).toEqual([]);
   });
 });
