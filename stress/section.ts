@@ -14,8 +14,8 @@ import { WINDOW_PAGES } from './lanes.ts';
 
 export const MAX_ERRNO = 128;
 export const TRAIL_ENTRIES = 64;
-/** ticket, microseconds, operation, process, page, pages, result, phase. */
-const TRAIL_WORDS = 8;
+/** ticket, microseconds, operation, process, page, pages, result, phase, detail. */
+const TRAIL_WORDS = 9;
 
 export const CONTROL = {
   barrierWanted: 0,

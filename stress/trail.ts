@@ -9,7 +9,20 @@ import type { CpuContext } from './context.ts';
 import { OPERATIONS } from './operations.ts';
 import { trailAt, trailNextAt, TRAIL_ENTRIES, type StressSection } from './section.ts';
 
-const RECORD = { ticket: 0, startUs: 1, op: 2, process: 3, page: 4, pages: 5, result: 6, running: 7 } as const;
+const RECORD = {
+  ticket: 0,
+  startUs: 1,
+  op: 2,
+  process: 3,
+  page: 4,
+  pages: 5,
+  result: 6,
+  running: 7,
+  detail: 8,
+} as const;
+
+/** Of an operation that has not said, or has nothing to say. */
+export const NO_DETAIL = 0x7fff_ffff;
 
 export interface TrailRecord {
   readonly cpu: number;
@@ -20,6 +33,8 @@ export interface TrailRecord {
   readonly process: number;
   readonly page: number;
   readonly pages: number;
+  /** mmap, mprotect: the protection; mremap: the page it moves to, or -1 - pages for a new size; exec: pages it moves down. */
+  readonly detail: number;
   readonly result: number;
   readonly running: boolean;
 }
@@ -35,6 +50,7 @@ export function trailStart(heap: Heap, section: StressSection, cpu: number, op: 
   heap[at + RECORD.page] = -1;
   heap[at + RECORD.pages] = 0;
   heap[at + RECORD.result] = 0;
+  heap[at + RECORD.detail] = NO_DETAIL;
   heap[at + RECORD.running] = 1;
   return ticket;
 }
@@ -49,6 +65,11 @@ export function atPages({ task, table: { heap, section } }: CpuContext, page: nu
   const at = currentRecord(heap, section, task.cpu);
   heap[at + RECORD.page] = page;
   heap[at + RECORD.pages] = pages;
+}
+
+/** Says what else decides what the running operation does. */
+export function withDetail({ task, table: { heap, section } }: CpuContext, detail: number): void {
+  heap[currentRecord(heap, section, task.cpu) + RECORD.detail] = detail;
 }
 
 function currentRecord(heap: Heap, section: StressSection, cpu: number): number {
@@ -77,6 +98,7 @@ export function readTrail(heap: Heap, section: StressSection, cpu: number, count
       process: heap[at + RECORD.process],
       page: heap[at + RECORD.page],
       pages: heap[at + RECORD.pages],
+      detail: heap[at + RECORD.detail],
       result: heap[at + RECORD.result],
       running: heap[at + RECORD.running] !== 0,
     });
@@ -84,7 +106,7 @@ export function readTrail(heap: Heap, section: StressSection, cpu: number, count
   return records;
 }
 
-/** One line of a report: `CPU 2 #1841 at 1.234 s: mremap process 7 page 96 (4 pages): running`. */
+/** One line of a report: `CPU 2 #1841 at 1.234 s: mremap process 7 page 96 (4 pages) to page 200: RUNNING`. */
 export function formatTrailRecord(record: TrailRecord): string {
   const where = record.process === 0 ? '' : ` process ${record.process}`;
   const page = record.page < 0 ? '' : ` page ${record.page}`;
@@ -92,9 +114,17 @@ export function formatTrailRecord(record: TrailRecord): string {
   const result = record.result === 0 ? 'done' : `done, ${formatResult(record.result)}`;
   const outcome = record.running ? 'RUNNING' : result;
   const seconds = (record.startUs / 1e6).toFixed(4);
-  return `CPU ${record.cpu} #${record.ticket} at ${seconds} s: ${record.op}${where}${page}${pages}: ${outcome}`;
+  const detail = formatDetail(record);
+  return `CPU ${record.cpu} #${record.ticket} at ${seconds} s: ${record.op}${where}${page}${pages}${detail}: ${outcome}`;
 }
 
 function formatResult(result: number): string {
   return result < 0 ? `-${errnoName(result)}` : String(result);
+}
+
+function formatDetail({ op, detail }: TrailRecord): string {
+  if (detail === NO_DETAIL) return '';
+  if (op === 'mremap') return detail >= 0 ? ` to page ${detail}` : ` to ${-1 - detail} pages`;
+  if (op === 'exec') return ` down by ${detail}`;
+  return ` prot ${detail}`;
 }

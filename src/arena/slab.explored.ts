@@ -1,7 +1,7 @@
 /**
  * The twin of slab.ts in the explored build: the same allocator, whose allocations and frees are logged. An entry's
  * value is the generation that the object has from then on. The cache's free list is logged too: who allocates first gets
- * another object.
+ * another object. An extent follows: whoever touches the object depends on both.
  */
 
 import type { Access } from '../base/sim.ts';
@@ -26,5 +26,7 @@ export function slabFree(heap: Heap, cpu: number, cache: CacheId, ptr: number): 
 function logSlab(heap: Heap, cache: CacheId, ptr: number, kind: number): void {
   if (L.mode === LOG_MODE.off) return;
   logAccess(cacheAt(cache) + CACHE.freeHead, ACCESS.rmw, ptr);
-  if (ptr !== 0) logAccess(ptr, kind, slab.slabGeneration(heap, ptr));
+  if (ptr === 0) return;
+  logAccess(ptr, kind, slab.slabGeneration(heap, ptr));
+  logAccess(ptr, ACCESS.extent, heap[cacheAt(cache) + CACHE.objectWords]);
 }

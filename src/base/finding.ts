@@ -29,6 +29,12 @@ export type FindingKind =
   | 'assertion'
   | 'crash';
 
+/** A page of a process, by its virtual page number. */
+export interface Place {
+  readonly process: number;
+  readonly page: number;
+}
+
 /** What a detector hands over. The harness adds who asked for the run and how to repeat it. */
 export interface Violation {
   readonly kind: FindingKind;
@@ -39,6 +45,8 @@ export interface Violation {
    * addresses or CPU numbers.
    */
   readonly signature: string;
+  /** The page it is about, where it is about one. */
+  readonly place?: Place;
   /** Lines that prove it: steps with source positions, held locks, states of the objects concerned. */
   readonly evidence: readonly string[];
 }

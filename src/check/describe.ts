@@ -1,6 +1,7 @@
 /** Objects in words: short stable names (process 3, page 0x12 of it, frame 77), never addresses. */
 
 import type { Heap } from '../arena/heap.ts';
+import type { Place } from '../base/finding.ts';
 import type { MmPtr, Pfn, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { PAGE, PG_anonExclusive, PG_dirty, PG_locked, PG_lru, PG_waiters, nrFrames, pageAt } from '../layout/page.ts';
@@ -63,6 +64,11 @@ export function describePage(heap: Heap, pfn: Pfn): string {
 export function describeVma(heap: Heap, vma: VmaPtr): string {
   const anon = heap[vma + VMA.anonVma] === 0 ? 'unfaulted' : 'faulted';
   return `VMA [${heap[vma + VMA.start]}, ${heap[vma + VMA.end]}) pgoff ${heap[vma + VMA.pgoff]} ${anon}`;
+}
+
+/** A page as data: where a violation was seen. */
+export function placeOf(heap: Heap, mm: MmPtr, vpn: Vpn): Place {
+  return { process: heap[mm + MM.process], page: vpn };
 }
 
 /** `page 17 of process 3`. */

@@ -4,7 +4,7 @@ import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
 import type { MmPtr, PteVal, Vpn } from '../layout/ids.ts';
 import { pteIsMigration, ptePfn } from '../layout/pte.ts';
-import { describePage, describePlace, describePte, describeVma } from './describe.ts';
+import { describePage, describePlace, describePte, describeVma, placeOf } from './describe.ts';
 import { forEachPte, liveMms, treeRanges } from './view.ts';
 
 /** Every migration entry that is left when no migration runs. */
@@ -25,6 +25,7 @@ export function danglingEntry(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal, wh
     kind: 'dangling-migration-entry',
     title: `dangling migration PTE: ${describePlace(heap, mm, vpn)} still holds a migration entry, and ${why}`,
     signature: 'migration entry without a locked source folio',
+    place: placeOf(heap, mm, vpn),
     evidence: [
       `entry: ${describePte(value)}`,
       `source: ${describePage(heap, ptePfn(value))}`,

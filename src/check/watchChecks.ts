@@ -18,7 +18,7 @@ import { PAGE, PG_anonExclusive, PG_locked, mappingAnonVma, nrFrames, pageAt, ze
 import { ENTRIES_PER_TABLE, LEVEL_PTE, TABLE } from '../layout/pageTable.ts';
 import { pteIsMigration, pteIsPresent, pteIsReadableMigration, pteIsWritable, ptePfn } from '../layout/pte.ts';
 import { TLB_ENTRY } from '../layout/tlb.ts';
-import { describeMm, describePage, describePlace, describePte } from './describe.ts';
+import { describeMm, describePage, describePlace, describePte, placeOf } from './describe.ts';
 import { tableOf } from './entryChanges.ts';
 import { danglingEntry } from './migrationEntries.ts';
 import { forEachTranslation, objectOfPage } from './view.ts';
@@ -232,13 +232,14 @@ export function checkMoved(heap: Heap, mm: MmPtr, from: Vpn, nr: number, sink: V
     if (heap[slot + TLB_ENTRY.asid] !== asid) return;
     const vpn = Atomics.load(heap, slot + TLB_ENTRY.vpn);
     if (vpn < from || vpn >= from + nr || Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid) return;
-    sink(
-      simple(
+    sink({
+      ...simple(
         'stale-tlb',
         `CPU ${cpu} still translates ${describePlace(heap, mm, vpn as Vpn)}, whose entry moved away`,
         'TLB entry of a moved page',
       ),
-    );
+      place: placeOf(heap, mm, vpn as Vpn),
+    });
   });
 }
 

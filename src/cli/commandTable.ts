@@ -21,6 +21,24 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import('./commands/stress.ts'),
   },
   {
+    name: 'hunt',
+    group: RUNNING,
+    summary: 'explores interleavings of a scenario until its bug is found',
+    load: () => import('./commands/hunt.ts'),
+  },
+  {
+    name: 'verify',
+    group: RUNNING,
+    summary: 'explores every interleaving of a scenario within a bound, or a sample of them',
+    load: () => import('./commands/verify.ts'),
+  },
+  {
+    name: 'replay',
+    group: RUNNING,
+    summary: 'runs one recorded interleaving again, exactly',
+    load: () => import('./commands/replay.ts'),
+  },
+  {
     name: 'conform',
     group: RUNNING,
     summary: 'recorded traces of a real kernel against the simulated one',
@@ -61,5 +79,11 @@ export const COMMANDS: readonly CommandRow[] = [
     group: CATALOGUE,
     summary: 'the bug catalogue: what is set wrong, what must find it',
     load: () => import('./commands/bugs.ts'),
+  },
+  {
+    name: 'scenarios',
+    group: CATALOGUE,
+    summary: 'the scenarios: what can be explored, with which bug and which threads',
+    load: () => import('./commands/scenarios.ts'),
   },
 ];

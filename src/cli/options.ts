@@ -6,6 +6,9 @@ import { kernelPreset } from '../rules/resolve.ts';
 import { checkOutputFile } from './outputFile.ts';
 import { collectSetting, countBetween, parseDuration, parseSeed } from './parse.ts';
 
+/** Threads of one exploration. */
+const MAX_EXPLORERS = 64;
+
 export type ColorMode = 'auto' | 'always' | 'never';
 
 export function jsonOption(): Option {
@@ -16,6 +19,16 @@ export function outputOption(): Option {
   return new Option('-o, --output <file>', 'write the result to this file, whole or not at all').argParser(
     checkOutputFile,
   );
+}
+
+export function quietOption(): Option {
+  return new Option('-q, --quiet', 'no progress on stderr');
+}
+
+export function shardsOption(): Option {
+  return new Option('--workers <n>', 'threads that explore; with the same number the result is the same')
+    .argParser(countBetween(1, MAX_EXPLORERS))
+    .default(1);
 }
 
 export function colorOption(): Option {

@@ -49,6 +49,10 @@ export class Execution<T> {
   private live = 0;
   private relaxed = 0;
   private awaiting = 0;
+  /** Points of the budget that the running task was denied: they were not passed. */
+  private denied = 0;
+  /** What the running task did has changed who can run. */
+  private changed = false;
 
   constructor({ world, threads, daemons, strategy, observers, maxSteps }: ExecutionParts<T>) {
     this.world = world;
@@ -65,7 +69,7 @@ export class Execution<T> {
   /** Takes a violation while the execution runs: the running task yields at its next point. */
   take(violation: Violation): void {
     this.violations.push(violation);
-    this.view.granted -= S.budget;
+    this.denied += S.budget;
     S.budget = 0;
   }
 
@@ -91,7 +95,7 @@ export class Execution<T> {
       try {
         this.settle(task, this.resume(task));
       } catch (error) {
-        L.mode = LOG_MODE.off;
+        this.endLog();
         this.account(task);
         return this.takeThrown(error, `task ${task + 1}`);
       }
@@ -133,18 +137,48 @@ export class Execution<T> {
     view.granted = Math.min(view.budget, this.maxSteps - view.steps - 1);
     S.budget = view.granted;
     S.task = task;
+    this.denied = 0;
+    this.changed = false;
     this.awaiting &= ~(1 << task);
     L.used = 0;
-    L.mode = LOG_MODE.on;
-    let result = this.coroutines[task].next(this.values[task]);
-    while (S.request === REQUEST.choose) {
-      S.request = REQUEST.none;
-      result = this.coroutines[task].next(this.pick(S.at));
+    L.mode = this.waitsNobody(task) ? LOG_MODE.on : LOG_MODE.waited;
+    const coroutine = this.coroutines[task];
+    let result = coroutine.next(this.values[task]);
+    while (S.request === REQUEST.choose || this.canGoOn(task, result.done)) {
+      if (S.request === REQUEST.choose) {
+        S.request = REQUEST.none;
+        result = coroutine.next(this.pick(S.at));
+      } else {
+        // The write that cut the run short concerned nobody: it goes on as if nothing had been.
+        S.budget = L.kept - 1;
+        L.mode = LOG_MODE.waited;
+        result = coroutine.next(result.value);
+      }
     }
-    L.mode = LOG_MODE.off;
+    this.endLog();
     this.values[task] = result.value;
     this.account(task);
     return result.done === true;
+  }
+
+  private waitsNobody(task: number): boolean {
+    return ((this.relaxed | this.awaiting) & ~(1 << task)) === 0;
+  }
+
+  /** True if the task yielded only because it wrote while others wait, and its write changed nothing for them. */
+  private canGoOn(task: number, done: boolean | undefined): boolean {
+    if (L.mode !== LOG_MODE.cut || S.request !== REQUEST.none || done === true) return false;
+    if (this.violations.length > 0 || S.woken !== 0) return false;
+    const before = this.view.runnable;
+    this.release(task);
+    if (this.awaiting !== 0) this.grant();
+    this.changed = this.view.runnable !== before;
+    return !this.changed && L.kept > 0;
+  }
+
+  private endLog(): void {
+    if (L.mode === LOG_MODE.cut) this.denied += L.kept;
+    L.mode = LOG_MODE.off;
   }
 
   private pick(options: number): number {
@@ -156,7 +190,7 @@ export class Execution<T> {
   /** Counts the steps of the resume that just ended: the points passed, and the unfinished one unless it ended at a point. */
   private account(task: number): void {
     const { view } = this;
-    const steps = view.granted - S.budget + (S.budget < 0 ? 0 : 1);
+    const steps = view.granted - this.denied - S.budget + (S.budget < 0 ? 0 : 1);
     view.steps += steps;
     S.clock = view.steps;
     this.recorder.add(task, steps);
@@ -168,7 +202,7 @@ export class Execution<T> {
     const { view } = this;
     const bit = 1 << task;
     view.current = task;
-    view.reason = ASKED.point;
+    view.reason = this.changed ? ASKED.woke : ASKED.point;
     this.spins.add(task);
     if (this.relaxed !== 0) this.release(task);
     if (finished) {

@@ -11,7 +11,8 @@ import { randomStrategy } from './randomStrategy.ts';
 import { replayStrategy } from './replayStrategy.ts';
 import type { AccessObserver } from './observer.ts';
 import type { Schedule } from './schedule.ts';
-import type { Strategy } from './strategy.ts';
+import type { Coverage, Strategy } from './strategy.ts';
+import { DEFAULT_STRATEGY, strategyNamed, type StrategyName } from './strategyNamed.ts';
 import { VERDICTS, type Thread, type Verdict, type ViolationSink, type World } from './world.ts';
 
 const DEFAULT_MAX_STEPS = 100_000;
@@ -37,8 +38,8 @@ export interface ExploreOptions {
   readonly executions: number;
   /** Steps after which an execution counts as a livelock. */
   readonly maxSteps?: number | undefined;
-  /** Random by default. */
-  readonly strategy?: Strategy | undefined;
+  /** A strategy, or the name of one, which is made from the seed; `mixed` by default. */
+  readonly strategy?: Strategy | StrategyName | undefined;
   /** Go on after a failure, to count them. */
   readonly keepGoing?: boolean | undefined;
 }
@@ -59,6 +60,8 @@ export interface Exploration {
   readonly steps: number;
   readonly verdicts: Readonly<Record<Verdict, number>>;
   readonly firstFailure: Failure | null;
+  /** What the executions say about those that were not run. */
+  readonly coverage: Coverage;
   /** Hash over every schedule and verdict: equal for equal explorations on every machine. */
   readonly traceHash: string;
 }
@@ -66,7 +69,8 @@ export interface Exploration {
 /** Runs a program under many schedules; stops at the first failure unless told to go on. */
 export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreOptions): Exploration {
   const { seed = 0, executions, maxSteps = DEFAULT_MAX_STEPS, keepGoing = false } = program;
-  const strategy = program.strategy ?? randomStrategy(seed);
+  const { strategy: wanted = DEFAULT_STRATEGY } = program;
+  const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
   const { execution, judge } = prepare(program, strategy, maxSteps);
   const { view } = execution;
   const verdicts = Object.fromEntries(VERDICTS.map((verdict) => [verdict, 0])) as Record<Verdict, number>;
@@ -90,7 +94,8 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
     if (!keepGoing) break;
   }
   const traceHash = (hash >>> 0).toString(16).padStart(8, '0');
-  return { executions: done, steps, verdicts, firstFailure, traceHash };
+  const coverage = strategy.coverage?.() ?? { verdict: 'sampled' };
+  return { executions: done, steps, verdicts, firstFailure, coverage, traceHash };
 }
 
 /** One execution under a recorded schedule. */

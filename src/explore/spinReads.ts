@@ -35,7 +35,7 @@ export class SpinReads {
     const { words, used } = L;
     for (let i = 0; i < used; i += LOG_ENTRY.words) {
       const kind = words[i + LOG_ENTRY.kind];
-      if (((1 << kind) & WRITING) !== 0 && kind !== ACCESS.rmw) continue;
+      if ((((1 << kind) & WRITING) !== 0 && kind !== ACCESS.rmw) || kind === ACCESS.extent) continue;
       if (count < KEPT) this.round[task * KEPT + count] = words[i + LOG_ENTRY.at];
       count++;
     }

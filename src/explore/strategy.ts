@@ -15,7 +15,7 @@ export const ASKED = {
   finished: 3,
   /** The task waits in a spin or retry loop: it is not runnable until another one has made a step. */
   relaxed: 4,
-  /** The task woke others. */
+  /** The task woke others, or wrote what others wait for: who can run has changed. */
   woke: 5,
 } as const;
 
@@ -38,6 +38,29 @@ export class SchedulerView {
   granted = 0;
 }
 
+/**
+ * What the executions of a strategy say about a program in which they found nothing.
+ *
+ *   proved   every schedule was run, or one of each set of equivalent ones; within `bound`, if there is one
+ *   cut      the strategy would run every schedule, but was stopped before it had run those within any bound
+ *   sampled  a sample was run
+ */
+export interface Coverage {
+  readonly verdict: 'proved' | 'cut' | 'sampled';
+  /** Proved only within this: `2 preemptions`. */
+  readonly bound?: string | undefined;
+  /** Share that was run of the search that was stopped, if all its branches are about equally large. */
+  readonly share?: number | undefined;
+  /** Chance that a bug of a given depth (number of ordering constraints it needs) was missed, where that is known. */
+  readonly missProbability?: readonly MissProbability[] | undefined;
+}
+
+export interface MissProbability {
+  readonly depth: number;
+  /** At most this. */
+  readonly probability: number;
+}
+
 export interface Strategy {
   readonly name: string;
   /** A new execution begins. @returns false when there is nothing left to explore */
@@ -48,6 +71,8 @@ export interface Strategy {
   pick?(view: SchedulerView, options: number): number;
   /** The execution is over. `failed`: it ended with any verdict but `done`. */
   end(view: SchedulerView, failed: boolean): void;
+  /** What may be said after the executions so far; a sample without it. */
+  coverage?(): Coverage;
 }
 
 /** A budget that only a change of who can run ends. */

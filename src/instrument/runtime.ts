@@ -67,6 +67,8 @@ export const ACCESS = {
   unlock: 12,
   alloc: 13,
   free: 14,
+  /** The allocation or free before it in the log concerns as many words from here on as its value says. */
+  extent: 15,
 } as const;
 
 /** Kinds, as bits, after which another task may see something else: what ends a wait. */
@@ -81,8 +83,12 @@ export const WRITING =
   (1 << ACCESS.alloc) |
   (1 << ACCESS.free);
 
-/** Whether accesses are logged: not while the world is set up, judged or looked at by a detector. */
-export const LOG_MODE = { off: 0, on: 1 } as const;
+/**
+ * Whether accesses are logged: not while the world is set up, judged or looked at by a detector. While another task spins
+ * or awaits a value (`waited`), the first write makes the running task yield at its next point (`cut`), so that who can
+ * run is known exactly wherever the scheduler could switch.
+ */
+export const LOG_MODE = { off: 0, on: 1, waited: 2, cut: 3 } as const;
 
 /** Words of an entry of the access log: word touched, kind, value read or written, budget of the step that touched it. */
 export const LOG_ENTRY = { at: 0, kind: 1, value: 2, budget: 3, words: 4 } as const;
@@ -94,6 +100,8 @@ export const L = {
   /** Words used: LOG_ENTRY.words per access. */
   used: 0,
   words: new Int32Array(1024),
+  /** Budget that was taken away when the mode became `cut`. */
+  kept: 0,
 };
 
 /** Logs an access of the running task, if accesses are logged now. */
@@ -107,6 +115,22 @@ export function logAccess(at: number, kind: number, value: number): void {
   words[used + 2] = value;
   words[used + 3] = S.budget;
   L.used = used + LOG_ENTRY.words;
+  if (L.mode !== LOG_MODE.on) cutAtWrite(words, used, kind);
+}
+
+function cutAtWrite(words: Int32Array, entry: number, kind: number): void {
+  if (L.mode === LOG_MODE.cut) {
+    words[entry + LOG_ENTRY.budget] = L.kept;
+  } else if (((1 << kind) & WRITING) !== 0) {
+    L.kept = S.budget;
+    S.budget = 0;
+    L.mode = LOG_MODE.cut;
+  }
+}
+
+/** Points the running task may still pass, whether or not its run is to be cut short. */
+export function pointsLeft(): number {
+  return L.mode === LOG_MODE.cut ? L.kept : S.budget;
 }
 
 function growLog(): void {

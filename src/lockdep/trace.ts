@@ -11,8 +11,8 @@ const PROJECT_PATH = /(?:^|\/)((?:src|workers|stress|bench|test|dist)\/[^?]*)/;
 const FOREIGN = /(?:^|\/)node_modules\/|^node:|\(?native/;
 /** Between two generators of the explored build. */
 const GENERATOR_FRAME = /\.next \(<anonymous>\)$/;
-/** A method of the hook: the frames of interest begin below it. */
-const HOOK_FRAME = /^\s*at Lockdep\./;
+/** A method of the hook, or of the guard that the explored build puts around it: the frames of interest begin below. */
+const HOOK_FRAME = /^\s*at (?:Lockdep\.|.*\bhookGuard\.explored\.)/;
 
 /** Says where the running code is, innermost frame first, without lockdep's own frames. */
 export type TraceSource = () => readonly string[];

@@ -1,6 +1,7 @@
 /** The result of a stress run as data: what `--json` prints and the text report formats. */
 
 import type { Finding } from '../base/finding.ts';
+import type { Scene } from './sceneDocument.ts';
 
 export const STRESS_SCHEMA = 'mmstorm/stress/1';
 
@@ -19,6 +20,13 @@ export interface LockResult {
   readonly contended: number;
   readonly waitP99Ns: number;
   readonly holdP99Ns: number;
+}
+
+/** A finding with the scene from which a schedule can be searched. */
+export interface StressFinding extends Finding {
+  readonly scene?: Scene;
+  /** The command that searches for the schedule. */
+  readonly search?: string;
 }
 
 export interface StressDocument {
@@ -41,5 +49,5 @@ export interface StressDocument {
   readonly checks: Readonly<Record<string, number>>;
   /** Allocations that were made to fail. */
   readonly injectedFailures: number;
-  readonly findings: readonly Finding[];
+  readonly findings: readonly StressFinding[];
 }

@@ -1,18 +1,8 @@
 /** The final report of a stress run: findings last, because the eye ends there. */
 
-import type { Finding } from '../base/finding.ts';
-import type { StressDocument } from './stressDocument.ts';
+import { formatFinding, type ReportColors } from './findingText.ts';
+import type { StressDocument, StressFinding } from './stressDocument.ts';
 import { renderTable } from './table.ts';
-
-const WIDTH = 110;
-
-/** Colours of a stream; every function may be the identity. */
-export interface ReportColors {
-  readonly bold: (text: string) => string;
-  readonly dim: (text: string) => string;
-  readonly red: (text: string) => string;
-  readonly green: (text: string) => string;
-}
 
 /** The whole report. */
 export function formatStress(document: StressDocument, colors: ReportColors): string {
@@ -21,7 +11,7 @@ export function formatStress(document: StressDocument, colors: ReportColors): st
     operationsTable(document, colors),
     locksTable(document, colors),
     checksLine(document),
-    ...document.findings.map((finding, i) => formatFinding(finding, i + 1, colors)),
+    ...document.findings.map((finding, i) => findingText(finding, i + 1, colors)),
     verdict(document, colors),
   ];
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`;
@@ -72,29 +62,9 @@ function checksLine(document: StressDocument): string {
   return checks.length === 0 ? `checks: off${failures}` : `checks: ${checks.join(', ')}${failures}`;
 }
 
-/** One finding: what, why, who, and the command that repeats it. */
-function formatFinding(finding: Finding, number: number, colors: ReportColors): string {
-  const lines = [
-    colors.red(colors.bold(`finding ${number} [${finding.kind} ${finding.id}]: ${finding.title}`)),
-    ...finding.evidence.map((line) => `    ${line}`),
-  ];
-  if (finding.bug !== undefined) lines.push(...wrap(`  bug:       ${finding.bug}`, '             '));
-  if (finding.reference !== undefined) lines.push(`  reference: ${finding.reference}`);
-  lines.push(`  reproduce: ${finding.reproduce}`);
-  return lines.join('\n');
-}
-
-/** A long line in lines of at most WIDTH columns; the later ones begin with `indent`. */
-function wrap(text: string, indent: string): string[] {
-  const lines: string[] = [];
-  let rest = text;
-  while (rest.length > WIDTH) {
-    const space = rest.lastIndexOf(' ', WIDTH);
-    const cut = space > indent.length ? space : WIDTH;
-    lines.push(rest.slice(0, cut));
-    rest = indent + rest.slice(cut).trimStart();
-  }
-  return [...lines, rest];
+function findingText(finding: StressFinding, number: number, colors: ReportColors): string {
+  const text = formatFinding(finding, `finding ${number}`, colors);
+  return finding.search === undefined ? text : `${text}\n  search:    ${finding.search}`;
 }
 
 function verdict(document: StressDocument, colors: ReportColors): string {

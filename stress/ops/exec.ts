@@ -7,7 +7,7 @@ import { createInitStackVma, execShiftStack } from '../../src/mm/relocateVma.ts'
 import { mmput } from '../../src/mm/mmStruct.ts';
 import { FAULT_OOM, userRead, userWrite } from '../../src/mm/userAccess.ts';
 import type { CpuContext } from '../context.ts';
-import { atPages, inProcess } from '../trail.ts';
+import { atPages, inProcess, withDetail } from '../trail.ts';
 import { WINDOW_END } from '../lanes.ts';
 import { claimSlot, freeSlot, openProcess } from '../processTable.ts';
 import { clearShadow } from '../shadow.ts';
@@ -46,6 +46,7 @@ function runExec(cpu: CpuContext, number: number, shift: number): Sim<number> {
   const { task } = cpu;
   const start = (WINDOW_END - STACK_PAGES) as Vpn;
   atPages(cpu, start, STACK_PAGES);
+  withDetail(cpu, shift);
   const created = createInitStackVma(task, WINDOW_END as Vpn, STACK_PAGES);
   if (created !== 0) return created;
   const value = ((number & 0xffff) << 16) | 1;

@@ -15,7 +15,7 @@ import {
 import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscalls.ts';
 import { PAGE_SIZE, USER_BASE } from '../../src/mm/userSpace.ts';
 import type { CpuContext } from '../context.ts';
-import { atPages } from '../trail.ts';
+import { atPages, withDetail } from '../trail.ts';
 import { BIG_PAGES, LANE_PAGES, bigLane, drawOwnLane, drawOwnRange, type PageRange } from '../lanes.ts';
 import type { Slot } from '../processTable.ts';
 import {
@@ -70,6 +70,7 @@ export function opMmap(cpu: CpuContext, slot: Slot): Sim<number> {
   if (cpu.task.prng.chance(0.1)) return mmapAnywhere(cpu);
   const { start, pages } = cpu.task.prng.chance(0.5) ? drawLane(cpu) : drawRange(cpu);
   const { prot, state } = drawProt(cpu);
+  withDetail(cpu, prot);
   forgetPins(cpu, slot, start, pages);
   const result = sysMmap(cpu.task, address(start), pages * PAGE_SIZE, prot, MAP_OVER);
   // A failing mmap may leave the old mappings split, but never unmapped; after the point of no return it cannot fail.
@@ -108,6 +109,7 @@ export function opMunmap(cpu: CpuContext, slot: Slot): Sim<number> {
 export function opMprotect(cpu: CpuContext, slot: Slot): Sim<number> {
   const { start, pages } = drawMappedRange(cpu, slot);
   const { prot, state } = drawProt(cpu);
+  withDetail(cpu, prot);
   const result = sysMprotect(cpu.task, address(start), pages * PAGE_SIZE, prot);
   for (let page = start; page < start + pages; page++) {
     if (shadowState(cpu.table, slot, page) === UNMAPPED) continue;
@@ -136,6 +138,7 @@ function overlaps(a: number, b: number, pages: number): boolean {
 function resizeInPlace(cpu: CpuContext, slot: Slot, range: PageRange): Sim<number> {
   if (range.pages > 1 && cpu.task.prng.chance(0.5)) return growInPlace(cpu, slot, range);
   const pages = 1 + cpu.task.prng.below(range.pages);
+  withDetail(cpu, -1 - pages);
   forgetPins(cpu, slot, range.start, range.pages);
   const result = sysMremap(cpu.task, address(range.start), range.pages * PAGE_SIZE, pages * PAGE_SIZE, 0, 0);
   if (result >= 0 && pages < range.pages) {
@@ -147,6 +150,7 @@ function resizeInPlace(cpu: CpuContext, slot: Slot, range: PageRange): Sim<numbe
 /** Grows by one page without moving: works only at the end of a VMA with free space behind it. */
 function growInPlace(cpu: CpuContext, slot: Slot, range: PageRange): Sim<number> {
   const oldPages = range.pages - 1;
+  withDetail(cpu, -1 - range.pages);
   const last = range.start + oldPages;
   const result = sysMremap(cpu.task, address(range.start), oldPages * PAGE_SIZE, range.pages * PAGE_SIZE, 0, 0);
   // The new page is part of the VMA that ends there, so it may be used as the page before it.
@@ -164,6 +168,7 @@ function moveRange(
   keepSource: boolean,
 ): Sim<number> {
   const { table, task } = cpu;
+  withDetail(cpu, to);
   forgetPins(cpu, slot, to, pages);
   const flags = MREMAP_MAYMOVE | MREMAP_FIXED | (keepSource ? MREMAP_DONTUNMAP : 0);
   const bytes = pages * PAGE_SIZE;

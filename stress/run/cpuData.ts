@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Violation } from '../../src/base/finding.ts';
 import type { CheckCounts } from '../../src/check/watch.ts';
 import type { Rules } from '../../src/rules/rules.ts';
+import type { Scene } from '../../src/report/sceneDocument.ts';
 import type { Mix } from '../mix.ts';
 import type { SectionShape } from '../section.ts';
 
@@ -30,6 +31,8 @@ export interface ViolationMessage {
   readonly violation: Violation;
   readonly cpu: number;
   readonly who: readonly string[];
+  /** Where the violation has a place. */
+  readonly scene?: Scene | undefined;
 }
 
 export interface CpuResult {

@@ -160,9 +160,9 @@ class StressRun {
     }
   }
 
-  private async found({ violation, who }: ViolationMessage): Promise<void> {
+  private async found({ violation, who, scene }: ViolationMessage): Promise<void> {
     await this.order.runExclusive(() => {
-      this.findings.add(violation, who);
+      this.findings.add(violation, who, scene);
       if (isFatal(violation.kind)) this.abort();
     });
   }

@@ -17,6 +17,7 @@ import { createHarness, trailEvidence } from '../harness.ts';
 import { createLockStats } from '../lockStats.ts';
 import { mixTotal } from '../mix.ts';
 import { OPERATIONS } from '../operations.ts';
+import { takeScene } from '../scene.ts';
 import { stressSection } from '../section.ts';
 import type { CpuData, CpuResult, ViolationMessage } from './cpuData.ts';
 import { isFatal } from './fatal.ts';
@@ -29,7 +30,13 @@ export function stressCpu(data: CpuData): CpuResult {
   const { cpus } = data.shape;
   const checkCounts: CheckCounts = {};
   const report = (violation: Violation): void => {
-    const message: ViolationMessage = { violation, cpu: data.id - 1, who: trailEvidence(heap, section, cpus) };
+    const { place } = violation;
+    const message: ViolationMessage = {
+      violation,
+      cpu: data.id - 1,
+      who: trailEvidence(heap, section, cpus),
+      scene: place === undefined ? undefined : takeScene(heap, section, data.shape.processes, place),
+    };
     data.port.postMessage(message);
     // The machine is no longer what the model says: going on would only report consequences.
     if (isFatal(violation.kind)) requestAbort(heap);

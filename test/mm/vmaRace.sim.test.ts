@@ -23,7 +23,7 @@ import { failureOf } from '../support/failure.ts';
 import { simConcurrent, simExplore, type Concurrent } from '../support/simConcurrent.ts';
 import { mmKernel } from './mmKernel.ts';
 import { beginMigration, endMigration, openSandbox, pfnAtVpn, type Sandbox } from './sandbox.ts';
-import { StallStrategy } from './stallStrategy.ts';
+import { stallStrategy } from '../../src/explore/stallStrategy.ts';
 import { BASE, drawPages, drawVmas, runScript } from './vmaScript.ts';
 
 interface Shared {
@@ -100,7 +100,7 @@ function raceTest(name: string, rest: Race): void {
   simConcurrent(name, race(rest));
   simExplore(
     `${name}, one of them stalled`,
-    { ...race(rest), strategy: new StallStrategy(), executions: STALLS },
+    { ...race(rest), strategy: stallStrategy(), executions: STALLS },
     ({ firstFailure }) => {
       if (firstFailure !== null) throw failureOf(firstFailure);
     },

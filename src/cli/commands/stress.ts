@@ -11,7 +11,8 @@ import {
   type StressOptions,
 } from '../../../stress/run/stressOptions.ts';
 import { UsageError } from '../../base/usageError.ts';
-import type { StressDocument } from '../../report/stressDocument.ts';
+import { findingDocument } from '../../../stress/hunt/findingDocument.ts';
+import type { StressDocument, StressFinding } from '../../report/stressDocument.ts';
 import { formatStress } from '../../report/stressText.ts';
 import { workerUrl } from '../artifacts.ts';
 import type { CliCommand } from '../command.ts';
@@ -33,6 +34,7 @@ import {
 import { colorsFor, emit, jsonText } from '../output.ts';
 import { countBetween, parseDuration, parseRate } from '../parse.ts';
 import { createProgressLine } from '../progressLine.ts';
+import { writeFinding } from '../replayFiles.ts';
 import { resolveRules, type RuleOptions } from '../ruleOptions.ts';
 
 interface Options extends RuleOptions {
@@ -127,9 +129,25 @@ async function run(given: Options): Promise<ExitCode> {
     });
   const { result, signalled } = await interruptible(() => stop.abort(), work);
   progress.end();
-  if (given.json) emit(jsonText(result), given.output);
-  else emit(formatStress(result, colorsFor(process.stdout, given.color)), given.output);
-  return signalled ?? exitCodeOf(result, options);
+  const document = keepScenes(result);
+  if (given.json) emit(jsonText(document), given.output);
+  else emit(formatStress(document, colorsFor(process.stdout, given.color)), given.output);
+  return signalled ?? exitCodeOf(document, options);
+}
+
+/** Writes each finding that has a scene to a file of its own, and says in it how to search for its schedule. */
+function keepScenes(run: StressDocument): StressDocument {
+  const findings = run.findings.map((finding): StressFinding => {
+    if (finding.scene === undefined) return finding;
+    try {
+      return { ...finding, search: `mmstorm hunt --from ${writeFinding(findingDocument(run, finding))}` };
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      process.stderr.write(`mmstorm stress: ${error.message}\n`);
+      return finding;
+    }
+  });
+  return { ...run, findings };
 }
 
 function exitCodeOf({ findings }: StressDocument, { bug }: StressOptions): ExitCode {

@@ -1,0 +1,79 @@
+/** From what the user names (a bug, a scenario) and `--kernel`, `--set`, `--bug` to programs with complete rules. */
+
+import type { Bug } from '../../stress/bugs/bug.ts';
+import { BUGS, findBug } from '../../stress/bugs/catalogue.ts';
+import { SCENARIOS } from '../../stress/scenarios/catalogue.ts';
+import type { Scenario } from '../../stress/scenarios/scenario.ts';
+import type { ProgramName } from '../../stress/hunt/job.ts';
+import { sceneScenario } from '../../stress/scenarios/sceneScenario.ts';
+import type { FoundScene } from '../../stress/hunt/findingDocument.ts';
+import type { FindingKind } from '../base/finding.ts';
+import { UsageError } from '../base/usageError.ts';
+import { applyRuleSettings, kernelPreset } from '../rules/resolve.ts';
+import type { Rules } from '../rules/rules.ts';
+import { resolveRules, type RuleOptions } from './ruleOptions.ts';
+
+/** A scenario under the rules of a run. */
+export interface Target {
+  readonly scenario: Scenario;
+  readonly kernel: string;
+  readonly rules: Rules;
+  /** The bug that is switched on. */
+  readonly bug: Bug | undefined;
+  /** Kinds of finding that are the ones looked for; none: every kind is. */
+  readonly expected: readonly FindingKind[];
+  /** How the scenario is named to a thread that explores it. */
+  readonly program: ProgramName;
+}
+
+export interface TargetOptions extends RuleOptions {
+  bug?: string;
+}
+
+/** Targets of a hunt: a bug is hunted in its scenario; a scenario of a bug is explored with that bug switched on. */
+export function huntTargets(names: readonly string[], options: TargetOptions): Target[] {
+  return names.map((name) => {
+    const scenario = scenarioOf(name);
+    const bug = options.bug ?? scenario.bug ?? undefined;
+    return targetOf(scenario, bug, options);
+  });
+}
+
+/** Every bug of the catalogue. */
+export function allTargets(options: TargetOptions): Target[] {
+  return huntTargets(
+    BUGS.map(({ id }) => id),
+    options,
+  );
+}
+
+/** Target of a verification: the chosen kernel alone decides, unless a bug is named. */
+export function verifyTarget(name: string, options: TargetOptions): Target {
+  return targetOf(scenarioOf(name), options.bug, options);
+}
+
+/** Target of a search for the schedule of a finding: its scene under the rules that it was found with. */
+export function findingTarget({ finding, kernel, bug, rules, scene }: FoundScene, { set = [] }: RuleOptions): Target {
+  const id = `from-${finding.id}`;
+  return {
+    scenario: sceneScenario(scene, id),
+    kernel,
+    rules: applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]),
+    bug: bug === undefined ? undefined : findBug(bug),
+    expected: [finding.kind],
+    program: { scene, id },
+  };
+}
+
+function targetOf(scenario: Scenario, bugId: string | undefined, options: TargetOptions): Target {
+  const bug = bugId === undefined ? undefined : findBug(bugId);
+  const program = { scenario: scenario.id };
+  return { scenario, bug, expected: bug?.expected ?? [], program, ...resolveRules(options, bug?.rules) };
+}
+
+function scenarioOf(name: string): Scenario {
+  const scenario = SCENARIOS.find(({ id }) => id === name) ?? SCENARIOS.find(({ bug }) => bug === name);
+  if (scenario !== undefined) return scenario;
+  const known = SCENARIOS.map(({ id }) => id).join(', ');
+  throw new UsageError(`unknown bug or scenario '${name}' (known: ${known})`);
+}

@@ -1,0 +1,67 @@
+/**
+ * Words over which tasks may conflict: touched by two of them, written by one. Learned from the access log, over all
+ * executions of an exploration; words that only one task touches, or nobody writes, need no interleaving.
+ */
+
+import { ACCESS, L, LOG_ENTRY, WRITING } from '../instrument/runtime.ts';
+
+/** What a step touched, beside the number of its one word. */
+export const TOUCHED = { nothing: -1, several: -2 } as const;
+
+export class Conflicts {
+  /** Bit per task that read, that wrote each word. */
+  private readers = new Int32Array(256);
+  private writers = new Int32Array(256);
+  /** 1: there is a conflict over the word. */
+  private flags = new Uint8Array(256);
+  /** 1: somebody relied on there being none. */
+  private relied = new Uint8Array(256);
+  /** A conflict was found over a word that somebody had relied on. */
+  refuted = false;
+
+  /** True if tasks conflict over a word, as far as is known. If not, that is relied on from now on. */
+  isShared(at: number): boolean {
+    if (this.flags[at] === 1) return true;
+    this.relied[at] = 1;
+    return false;
+  }
+
+  /** Learns from entries `from` to `to` of the log, one step of `task`. @returns its word, or one of TOUCHED */
+  learn(task: number, from: number, to: number): number {
+    const { words } = L;
+    let touched: number = TOUCHED.nothing;
+    for (let i = from; i < to; i += LOG_ENTRY.words) {
+      const at = words[i + LOG_ENTRY.at];
+      const kind = words[i + LOG_ENTRY.kind];
+      if (kind === ACCESS.fence) continue;
+      const extent = kind === ACCESS.extent ? words[i + LOG_ENTRY.value] : 1;
+      const writes = kind === ACCESS.extent || ((1 << kind) & WRITING) !== 0;
+      if (at + extent > this.flags.length) this.grow(at + extent);
+      for (let word = at; word < at + extent; word++) this.touch(word, 1 << task, writes);
+      touched = touched === TOUCHED.nothing || touched === at ? at : TOUCHED.several;
+    }
+    return touched;
+  }
+
+  private touch(at: number, bit: number, writes: boolean): void {
+    const others = writes ? this.readers[at] | this.writers[at] : this.writers[at];
+    if (writes) this.writers[at] |= bit;
+    else this.readers[at] |= bit;
+    if ((others & ~bit) === 0 || this.flags[at] === 1) return;
+    this.flags[at] = 1;
+    if (this.relied[at] === 1) this.refuted = true;
+  }
+
+  private grow(words: number): void {
+    const length = 2 ** Math.ceil(Math.log2(words + 1));
+    this.readers = extended(this.readers, new Int32Array(length));
+    this.writers = extended(this.writers, new Int32Array(length));
+    this.flags = extended(this.flags, new Uint8Array(length));
+    this.relied = extended(this.relied, new Uint8Array(length));
+  }
+}
+
+function extended<A extends Int32Array | Uint8Array>(from: A, to: A): A {
+  to.set(from);
+  return to;
+}

@@ -1,0 +1,110 @@
+/**
+ * A replay file: one recorded interleaving, complete. Program, rules and schedule decide the execution; the digests of its
+ * accesses say whether this build still runs the same one; the finding is what it must show.
+ *
+ * The format is versioned. A file that is damaged, cut off or of another kind is refused with the field that is wrong.
+ */
+
+import * as z from 'zod';
+import type { Finding } from '../../src/base/finding.ts';
+import { UsageError } from '../../src/base/usageError.ts';
+import { decodeSchedule } from '../../src/explore/schedule.ts';
+import { kernelPreset, applyRuleSettings } from '../../src/rules/resolve.ts';
+import type { Rules } from '../../src/rules/rules.ts';
+import type { ProgramName } from './job.ts';
+import { parseJsonDocument } from './jsonDocument.ts';
+import { scenarioOf } from './programs.ts';
+import { SCENE } from './sceneSchema.ts';
+
+const FAMILY = 'mmstorm/replay/';
+const VERSION = 1;
+export const REPLAY_SCHEMA = `${FAMILY}${VERSION}`;
+
+const FINDING = z.strictObject({
+  place: z.strictObject({ process: z.number().int(), page: z.number().int() }).optional(),
+  id: z.string().regex(/^[0-9a-f]{8}$/, 'not an id of 8 hexadecimal digits'),
+  kind: z.string().min(1),
+  title: z.string().min(1),
+  signature: z.string(),
+  evidence: z.array(z.string()),
+  bug: z.string().optional(),
+  reference: z.string().optional(),
+  reproduce: z.string(),
+});
+
+const DOCUMENT = z.strictObject({
+  schema: z.literal(REPLAY_SCHEMA),
+  program: z.union([
+    z.strictObject({ scenario: z.string() }),
+    z.strictObject({ scene: SCENE, id: z.string().regex(/^[a-z0-9-]+$/, 'not an id') }),
+  ]),
+  config: z.strictObject({
+    kernel: z.string(),
+    bug: z.string().optional(),
+    rules: z.record(z.string(), z.string()),
+    seed: z.number().int().nonnegative(),
+    strategy: z.string(),
+    execution: z.number().int().nonnegative(),
+  }),
+  schedule: z.string(),
+  steps: z.number().int().positive(),
+  digests: z.array(z.string().regex(/^[0-9a-f]{8}$/, 'not a digest of 8 hexadecimal digits')),
+  finding: FINDING,
+});
+
+export interface ReplayDocument {
+  readonly schema: typeof REPLAY_SCHEMA;
+  readonly program: ProgramName;
+  readonly config: ReplayConfig;
+  readonly schedule: string;
+  readonly steps: number;
+  readonly digests: readonly string[];
+  readonly finding: Finding;
+}
+
+/** What was decided before the exploration began, and which of its executions this is. */
+export interface ReplayConfig {
+  readonly kernel: string;
+  readonly bug?: string | undefined;
+  /** Every rule with its value. */
+  readonly rules: Readonly<Record<string, string>>;
+  readonly seed: number;
+  readonly strategy: string;
+  readonly execution: number;
+}
+
+/** Reads the text of a replay file. @throws UsageError `name: field: reason` for anything else */
+export function parseReplay(text: string, name: string): ReplayDocument {
+  return parseJsonDocument(text, name, (value, refuse) => {
+    const { schema } = (typeof value === 'object' && value !== null ? value : {}) as { schema?: unknown };
+    if (typeof schema !== 'string' || !schema.startsWith(FAMILY))
+      refuse('schema', 'this is not a replay file of mmstorm');
+    if (schema !== REPLAY_SCHEMA)
+      refuse('schema', `'${String(schema)}' is not known: this build reads ${REPLAY_SCHEMA}`);
+    const parsed = DOCUMENT.safeParse(value);
+    if (!parsed.success) {
+      const [{ path, message }] = parsed.error.issues;
+      return refuse(path.join('.'), message);
+    }
+    const document = parsed.data as ReplayDocument;
+    refuse.unless('program', () => scenarioOf(document.program));
+    refuse.unless('config.kernel', () => kernelPreset(document.config.kernel));
+    refuse.unless('config.rules', () => rulesOf(document));
+    refuse.unless('schedule', () => checkSchedule(document));
+    return document;
+  });
+}
+
+function checkSchedule({ program, schedule, digests }: ReplayDocument): void {
+  const { runs, tasks } = decodeSchedule(schedule);
+  const { threads } = scenarioOf(program);
+  if (tasks !== threads.length) throw new UsageError(`it has ${tasks} tasks, the program ${threads.length}`);
+  if (runs.length !== digests.length)
+    throw new UsageError(`it has ${runs.length} runs, but there are ${digests.length} digests`);
+}
+
+/** The rules of a recorded run. @throws UsageError for a rule or a value that this build does not know */
+export function rulesOf({ config }: ReplayDocument): Rules {
+  const settings = Object.entries(config.rules).map(([rule, value]) => ({ rule, value }));
+  return applyRuleSettings(kernelPreset(config.kernel).rules, settings);
+}
