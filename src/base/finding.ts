@@ -29,6 +29,20 @@ export type FindingKind =
   | 'assertion'
   | 'crash';
 
+/** What lockdep says, or an access without its lock, foretells harm; the machine is still sound. */
+const PREDICTIONS: readonly FindingKind[] = [
+  'lock-order',
+  'lock-recursion',
+  'sleep-in-atomic',
+  'lock-held',
+  'data-race',
+];
+
+/** True for a finding of something that may do harm, false for harm that was done. */
+export function isPrediction(kind: FindingKind): boolean {
+  return PREDICTIONS.includes(kind);
+}
+
 /** A page of a process, by its virtual page number. */
 export interface Place {
   readonly process: number;

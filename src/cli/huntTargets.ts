@@ -61,14 +61,15 @@ export function findingTarget({ finding, kernel, bug, rules, scene }: FoundScene
     rules: applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]),
     bug: bug === undefined ? undefined : findBug(bug),
     expected: [finding.kind],
-    program: { scene, id },
+    program: { scene, id, seeks: [finding.kind] },
   };
 }
 
 function targetOf(scenario: Scenario, bugId: string | undefined, options: TargetOptions): Target {
   const bug = bugId === undefined ? undefined : findBug(bugId);
-  const program = { scenario: scenario.id };
-  return { scenario, bug, expected: bug?.expected ?? [], program, ...resolveRules(options, bug?.rules) };
+  const expected = bug?.expected ?? [];
+  const program = { scenario: scenario.id, ...(bug === undefined ? {} : { seeks: expected }) };
+  return { scenario, bug, expected, program, ...resolveRules(options, bug?.rules) };
 }
 
 function scenarioOf(name: string): Scenario {

@@ -7,7 +7,10 @@ import type { Verdict } from '../../src/explore/world.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 
 /** Names a program: a scenario of the catalogue, or the one that is built from the scene of a finding. */
-export type ProgramName = { readonly scenario: string } | { readonly scene: Scene; readonly id: string };
+export type ProgramName = ({ readonly scenario: string } | { readonly scene: Scene; readonly id: string }) & {
+  /** Kinds of finding that are looked for: predictions of any other kind are passed over. None: every finding counts. */
+  readonly seeks?: readonly string[];
+};
 
 /** A strategy by name, with what it needs to know. */
 export interface StrategyChoice {

@@ -32,11 +32,13 @@ const FINDING = z.strictObject({
   reproduce: z.string(),
 });
 
+const SEEKS = z.array(z.string()).optional();
+
 const DOCUMENT = z.strictObject({
   schema: z.literal(REPLAY_SCHEMA),
   program: z.union([
-    z.strictObject({ scenario: z.string() }),
-    z.strictObject({ scene: SCENE, id: z.string().regex(/^[a-z0-9-]+$/, 'not an id') }),
+    z.strictObject({ scenario: z.string(), seeks: SEEKS }),
+    z.strictObject({ scene: SCENE, id: z.string().regex(/^[a-z0-9-]+$/, 'not an id'), seeks: SEEKS }),
   ]),
   config: z.strictObject({
     kernel: z.string(),
