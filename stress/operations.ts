@@ -24,6 +24,11 @@ export const OPERATIONS = [
   { name: 'reclaim', weight: 3, what: 'kernel thread: look for recently used pages of a range of frames' },
   { name: 'shared-access', weight: 10, what: 'read or write a word of shared memory, or pin a page of it' },
   { name: 'shared-map', weight: 6, what: 'map, unmap, protect, move or duplicate shared memory' },
+  { name: 'madvise', weight: 4, what: 'advise on a range: fork, merging, read-ahead, or fault pages in' },
+  { name: 'dontneed', weight: 3, what: 'zero a range by MADV_DONTNEED' },
+  { name: 'free', weight: 4, what: 'give the contents of a range up by MADV_FREE' },
+  { name: 'mlock', weight: 4, what: 'lock or unlock a range in memory' },
+  { name: 'mseal', weight: 1, what: 'seal a fresh mapping and try to change it' },
   { name: 'take-all-locks', weight: 3, what: 'take every lock of an mm, as an MMU notifier does' },
 ] as const satisfies readonly OperationDoc[];
 

@@ -5,9 +5,11 @@ import type { Sim } from '../src/base/sim.ts';
 import { FAULT_OOM, SEGV_MAPERR } from '../src/mm/userAccess.ts';
 import type { CpuContext } from './context.ts';
 import { OP } from './operations.ts';
+import { opDontneed, opFree, opMadvise } from './ops/advice.ts';
 import { opExec } from './ops/exec.ts';
 import { opCompact, opMigrate, opReclaim, opTakeAllLocks } from './ops/kernel.ts';
 import { opExit, opFork } from './ops/lifecycle.ts';
+import { opMlock, opMseal } from './ops/locking.ts';
 import { opMmap, opMprotect, opMremap, opMunmap } from './ops/mapping.ts';
 import { opRead, opWrite } from './ops/memory.ts';
 import { opPin, opUnpin } from './ops/pins.ts';
@@ -49,6 +51,16 @@ export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<numbe
       return faultErrno(opSharedAccess(cpu, slot));
     case OP['shared-map']:
       return opSharedMap(cpu, slot);
+    case OP.madvise:
+      return opMadvise(cpu, slot);
+    case OP.dontneed:
+      return opDontneed(cpu, slot);
+    case OP.free:
+      return opFree(cpu, slot);
+    case OP.mlock:
+      return opMlock(cpu, slot);
+    case OP.mseal:
+      return opMseal(cpu, slot);
     default:
       return opTakeAllLocks(cpu, slot);
   }

@@ -34,7 +34,8 @@ export const PROCESS = { holders: 0, mm: 1, number: 2, exiting: 3, depth: 4, par
 export const KNOWN_ANCESTORS = 10;
 export const PROCESS_WORDS = PROCESS.ancestors + KNOWN_ANCESTORS;
 
-export const SHADOW_WORDS = 2;
+/** State, value, traits. */
+export const SHADOW_WORDS = 3;
 
 /** Words per CPU: op counts, failures per op and errno, latency histograms, lock statistics, the trail. */
 const OP_COUNT = OPERATIONS.length;

@@ -3,6 +3,9 @@
  * whether an access must fault. Only the lane's owner touches its entries, so they are exact; after a fork that ran while
  * other CPUs wrote, their lanes in the child are unknown until the owner has looked once.
  *
+ * Beside state and value a page has traits: what fork will do with it, and whether its contents were given up
+ * (MADV_FREE), so that it may read zero from any moment on until the owner writes again.
+ *
  * A value in memory carries the process that wrote it in its upper half: reading the value of a process that is neither
  * this one nor an ancestor proves that two processes share memory they must not share.
  */
@@ -25,6 +28,16 @@ export const READABLE = 5;
 export type PageState =
   typeof UNKNOWN | typeof UNMAPPED | typeof NO_ACCESS | typeof READ_ONLY | typeof READ_WRITE | typeof READABLE;
 
+/** Traits, bits. The owner may have lost track of the first two: then the bit beside them is set. */
+export const TRAIT_WIPED = 1 << 0;
+export const TRAIT_NOT_COPIED = 1 << 1;
+const WIPED_UNSURE = 1 << 2;
+const NOT_COPIED_UNSURE = 1 << 3;
+const GIVEN_UP = 1 << 4;
+const FORK_UNSURE = WIPED_UNSURE | NOT_COPIED_UNSURE;
+/** How far the bit that says "unsure" stands above the trait. */
+const UNSURE_SHIFT = 2;
+
 function entry(table: ProcessTable, slot: Slot, page: number): number {
   return table.section.shadow + (slot * WINDOW_PAGES + page) * SHADOW_WORDS;
 }
@@ -37,17 +50,72 @@ export function shadowValue(table: ProcessTable, slot: Slot, page: number): numb
   return table.heap[entry(table, slot, page) + 1];
 }
 
+function traitsAt(table: ProcessTable, slot: Slot, page: number): number {
+  return entry(table, slot, page) + 2;
+}
+
+/** Sets state and value; the page's contents are certain from now on. */
 export function setShadow(table: ProcessTable, slot: Slot, page: number, state: PageState, value: number): void {
   table.heap[entry(table, slot, page)] = state;
   table.heap[entry(table, slot, page) + 1] = value;
+  table.heap[traitsAt(table, slot, page)] &= ~GIVEN_UP;
 }
 
-/** Sets the state of a range and leaves the values. */
+/** Sets the state of a range and leaves values and traits. */
 export function setShadowStates(table: ProcessTable, slot: Slot, start: number, pages: number, state: PageState): void {
   for (let page = start; page < start + pages; page++) table.heap[entry(table, slot, page)] = state;
 }
 
-/** Sets state and value of a range. */
+/** Makes one page what another is: it moved there, or is part of the same mapping (then its contents are others). */
+export function copyShadow(table: ProcessTable, slot: Slot, from: number, to: number): void {
+  const { heap } = table;
+  for (let word = 0; word < SHADOW_WORDS; word++)
+    heap[entry(table, slot, to) + word] = heap[entry(table, slot, from) + word];
+}
+
+/** The owner does not know any more what a range is: neither contents nor what fork does with it. */
+export function loseTrack(table: ProcessTable, slot: Slot, start: number, pages: number): void {
+  setShadowStates(table, slot, start, pages, UNKNOWN);
+  for (let page = start; page < start + pages; page++)
+    table.heap[traitsAt(table, slot, page)] |= FORK_UNSURE | GIVEN_UP;
+}
+
+/** What an madvise() that changed a trait of the range means: set, cleared, or perhaps one, perhaps the other (null). */
+export function setTrait(
+  table: ProcessTable,
+  slot: Slot,
+  start: number,
+  pages: number,
+  trait: number,
+  on: boolean | null,
+): void {
+  const unsure = trait << UNSURE_SHIFT;
+  for (let page = start; page < start + pages; page++) {
+    const at = traitsAt(table, slot, page);
+    if (on === null) table.heap[at] |= unsure;
+    else table.heap[at] = (table.heap[at] & ~(trait | unsure)) | (on ? trait : 0);
+  }
+}
+
+/** True if the owner does not know what fork does with some page of the range. */
+export function isForkUnsure(table: ProcessTable, slot: Slot, start: number, pages: number): boolean {
+  for (let page = start; page < start + pages; page++) {
+    if ((table.heap[traitsAt(table, slot, page)] & FORK_UNSURE) !== 0) return true;
+  }
+  return false;
+}
+
+/** The contents of a range were given up. */
+export function giveUp(table: ProcessTable, slot: Slot, start: number, pages: number): void {
+  for (let page = start; page < start + pages; page++) table.heap[traitsAt(table, slot, page)] |= GIVEN_UP;
+}
+
+/** True if the page may read zero instead of its value. */
+export function mayBeZero(table: ProcessTable, slot: Slot, page: number): boolean {
+  return (table.heap[traitsAt(table, slot, page)] & GIVEN_UP) !== 0;
+}
+
+/** Sets state and value of a range that was mapped or unmapped just now: no traits. */
 export function fillShadow(
   table: ProcessTable,
   slot: Slot,
@@ -56,7 +124,10 @@ export function fillShadow(
   state: PageState,
   value: number,
 ): void {
-  for (let page = start; page < start + pages; page++) setShadow(table, slot, page, state, value);
+  for (let page = start; page < start + pages; page++) {
+    setShadow(table, slot, page, state, value);
+    table.heap[traitsAt(table, slot, page)] = 0;
+  }
 }
 
 /** A new, empty process: every page is unmapped. */
@@ -67,10 +138,20 @@ export function clearShadow(table: ProcessTable, slot: Slot): void {
 /** After a fork: the forking CPU knows its own lanes in the child, nobody knows the others yet. */
 export function forkShadow(table: ProcessTable, parent: Slot, child: Slot, cpu: number, cpus: number): void {
   for (let page = 0; page < WINDOW_PAGES; page++) {
-    if (laneOwner(page, cpus) === cpu) {
-      setShadow(table, child, page, shadowState(table, parent, page), shadowValue(table, parent, page));
-    } else setShadow(table, child, page, UNKNOWN, 0);
+    if (laneOwner(page, cpus) === cpu) forkPage(table, parent, child, page);
+    else loseTrack(table, child, page, 1);
   }
+}
+
+function forkPage(table: ProcessTable, parent: Slot, child: Slot, page: number): void {
+  const { heap } = table;
+  const traits = heap[traitsAt(table, parent, page)];
+  setShadow(table, child, page, shadowState(table, parent, page), shadowValue(table, parent, page));
+  heap[traitsAt(table, child, page)] = traits;
+  if (shadowState(table, child, page) === UNMAPPED) return;
+  if ((traits & FORK_UNSURE) !== 0) loseTrack(table, child, page, 1);
+  else if ((traits & TRAIT_NOT_COPIED) !== 0) fillShadow(table, child, page, 1, UNMAPPED, 0);
+  else if ((traits & TRAIT_WIPED) !== 0) setShadow(table, child, page, shadowState(table, parent, page), 0);
 }
 
 /** A value nobody wrote before: the process in the upper half, a running number in the lower. */

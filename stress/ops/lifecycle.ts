@@ -12,10 +12,12 @@ import { sysMmap } from '../../src/mm/syscalls.ts';
 import { PAGE_SIZE, USER_BASE, setMmapWindow, vpnToAddr } from '../../src/mm/userSpace.ts';
 import type { CpuContext } from '../context.ts';
 import { SHARED_LANE_PAGES, SMALL_PAGES, WINDOW_END, sharedLane } from '../lanes.ts';
+import { OP } from '../operations.ts';
 import {
   claimSlot,
   dropProcess,
   freeSlot,
+  holdProcess,
   liveProcesses,
   openProcess,
   processMm,
@@ -23,12 +25,16 @@ import {
   type Slot,
 } from '../processTable.ts';
 import { READ_WRITE, clearShadow, fillShadow, forkShadow } from '../shadow.ts';
+import { preparePageForFork } from './advice.ts';
+import { readOwn } from './memory.ts';
 
 /** Forks the process of `slot` into a free one. */
 export function opFork(cpu: CpuContext, slot: Slot): Sim<number> {
   const { task, table } = cpu;
   const child = claimSlot(table);
   if (child < 0) return -EAGAIN;
+  // A mix without madvise means it.
+  const page = cpu.mix[OP.madvise] > 0 && task.prng.chance(0.5) ? preparePageForFork(cpu, slot) : -1;
   const mm = dupMm(task, processMm(table, slot));
   if (mm < 0) {
     freeSlot(table, child);
@@ -38,7 +44,19 @@ export function opFork(cpu: CpuContext, slot: Slot): Sim<number> {
   setMmProcess(task.heap, mm as MmPtr, number);
   forkShadow(table, slot, child, task.cpu, cpu.cpus);
   openProcess(table, child, mm as MmPtr, number, slot);
+  if (page >= 0) lookInto(cpu, child, page);
   return 0;
+}
+
+/** Reads an own page of another process; by then that may have ended. */
+function lookInto(cpu: CpuContext, slot: Slot, page: number): Sim<void> {
+  const { task, table } = cpu;
+  if (!holdProcess(table, slot)) return;
+  const own = task.mm;
+  task.mm = processMm(table, slot);
+  readOwn(cpu, slot, page);
+  task.mm = own;
+  leaveProcess(cpu, slot);
 }
 
 /** Ends the process; it disappears when the last CPU that works in it leaves. One process always stays. */

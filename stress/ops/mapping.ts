@@ -4,6 +4,8 @@ import type { Sim } from '../../src/base/sim.ts';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
+  MAP_LOCKED,
+  MAP_POPULATE,
   MAP_PRIVATE,
   MREMAP_DONTUNMAP,
   MREMAP_FIXED,
@@ -17,6 +19,7 @@ import { PAGE_SIZE, USER_BASE } from '../../src/mm/userSpace.ts';
 import type { CpuContext } from '../context.ts';
 import { atPages, withDetail } from '../trail.ts';
 import { BIG_PAGES, LANE_PAGES, bigLane, drawOwnLane, drawOwnRange, type PageRange } from '../lanes.ts';
+import { OP } from '../operations.ts';
 import type { Slot } from '../processTable.ts';
 import {
   NO_ACCESS,
@@ -24,11 +27,12 @@ import {
   READ_WRITE,
   UNKNOWN,
   UNMAPPED,
+  copyShadow,
   fillShadow,
+  loseTrack,
   setShadow,
   setShadowStates,
   shadowState,
-  shadowValue,
   type PageState,
 } from '../shadow.ts';
 import { forgetPins, movePins } from './pins.ts';
@@ -36,6 +40,9 @@ import { writeOwnWord, readOwn } from './memory.ts';
 
 const MAP_ANYWHERE = MAP_PRIVATE | MAP_ANONYMOUS;
 const MAP_OVER = MAP_ANYWHERE | MAP_FIXED;
+/** Share of mappings that are locked, and of those that are faulted in at once. */
+const LOCKED_SHARE = 0.05;
+const POPULATED_SHARE = 0.1;
 
 /** Byte address of a page. */
 export function address(page: number): number {
@@ -51,7 +58,7 @@ export function drawProt(cpu: CpuContext): { readonly prot: number; readonly sta
 }
 
 /** A range that does not begin with a hole, if a few tries find one: most calls on a hole only fail. */
-function drawMappedRange(cpu: CpuContext, slot: Slot): PageRange {
+export function drawMappedRange(cpu: CpuContext, slot: Slot): PageRange {
   for (let tries = 0; tries < 4; tries++) {
     const range = drawRange(cpu);
     if (shadowState(cpu.table, slot, range.start) !== UNMAPPED) return range;
@@ -72,11 +79,18 @@ export function opMmap(cpu: CpuContext, slot: Slot): Sim<number> {
   const { prot, state } = drawProt(cpu);
   withDetail(cpu, prot);
   forgetPins(cpu, slot, start, pages);
-  const result = sysMmap(cpu.task, address(start), pages * PAGE_SIZE, prot, MAP_OVER);
+  const result = sysMmap(cpu.task, address(start), pages * PAGE_SIZE, prot, drawMapFlags(cpu));
   // A failing mmap may leave the old mappings split, but never unmapped; after the point of no return it cannot fail.
   if (result >= 0) fillShadow(cpu.table, slot, start, pages, state, 0);
   else setShadowStates(cpu.table, slot, start, pages, UNKNOWN);
   return result >= 0 ? 0 : result;
+}
+
+/** Locked or populated mappings are part of mixes that lock memory. */
+function drawMapFlags({ task: { prng }, mix }: CpuContext): number {
+  if (mix[OP.mlock] === 0) return MAP_OVER;
+  if (prng.chance(LOCKED_SHARE)) return MAP_OVER | MAP_LOCKED;
+  return prng.chance(POPULATED_SHARE) ? MAP_OVER | MAP_POPULATE : MAP_OVER;
 }
 
 function drawLane(cpu: CpuContext): PageRange {
@@ -114,7 +128,7 @@ export function opMprotect(cpu: CpuContext, slot: Slot): Sim<number> {
   for (let page = start; page < start + pages; page++) {
     if (shadowState(cpu.table, slot, page) === UNMAPPED) continue;
     if (shadowState(cpu.table, slot, page) === UNKNOWN) continue;
-    setShadow(cpu.table, slot, page, result === 0 ? state : UNKNOWN, shadowValue(cpu.table, slot, page));
+    setShadowStates(cpu.table, slot, page, 1, result === 0 ? state : UNKNOWN);
   }
   return result;
 }
@@ -154,8 +168,10 @@ function growInPlace(cpu: CpuContext, slot: Slot, range: PageRange): Sim<number>
   const last = range.start + oldPages;
   const result = sysMremap(cpu.task, address(range.start), oldPages * PAGE_SIZE, range.pages * PAGE_SIZE, 0, 0);
   // The new page is part of the VMA that ends there, so it may be used as the page before it.
-  if (result >= 0) setShadow(cpu.table, slot, last, shadowState(cpu.table, slot, last - 1), 0);
-  return result >= 0 ? 0 : result;
+  if (result < 0) return result;
+  copyShadow(cpu.table, slot, last - 1, last);
+  setShadow(cpu.table, slot, last, shadowState(cpu.table, slot, last), 0);
+  return 0;
 }
 
 /** MREMAP_FIXED between two ranges of the same CPU. What a partial failure leaves is unknown. */
@@ -175,26 +191,30 @@ function moveRange(
   const result = sysMremap(task, address(from), bytes, bytes, flags, address(to));
   if (result < 0) {
     forgetPins(cpu, slot, from, pages);
-    setShadowStates(table, slot, from, pages, UNKNOWN);
-    setShadowStates(table, slot, to, pages, UNKNOWN);
+    loseTrack(table, slot, from, pages);
+    loseTrack(table, slot, to, pages);
     return result;
   }
   movePins(cpu, slot, from, pages, (page) => page - from + to);
-  // When the source cannot be unmapped for lack of memory it stays, empty, and mremap succeeds all the same.
-  const left = task.failAlloc > 0 ? UNKNOWN : UNMAPPED;
-  for (let i = 0; i < pages; i++) {
-    const state = shadowState(table, slot, from + i);
-    // Opposite a hole in the source the destination keeps what it had.
-    if (state === UNMAPPED) continue;
-    if (state === UNKNOWN) {
-      setShadow(table, slot, to + i, UNKNOWN, 0);
-      setShadow(table, slot, from + i, UNKNOWN, 0);
-      continue;
-    }
-    setShadow(table, slot, to + i, state, shadowValue(table, slot, from + i));
-    setShadow(table, slot, from + i, keepSource ? state : left, 0);
-  }
+  for (let i = 0; i < pages; i++) moveShadow(cpu, slot, from + i, to + i, keepSource);
   return 0;
+}
+
+/** What a successful move means for one page. */
+function moveShadow({ table, task }: CpuContext, slot: Slot, from: number, to: number, keepSource: boolean): void {
+  const state = shadowState(table, slot, from);
+  // Opposite a hole in the source the destination keeps what it had.
+  if (state === UNMAPPED) return;
+  if (state === UNKNOWN) {
+    loseTrack(table, slot, to, 1);
+    loseTrack(table, slot, from, 1);
+    return;
+  }
+  copyShadow(table, slot, from, to);
+  if (keepSource) setShadow(table, slot, from, state, 0);
+  // When the source cannot be unmapped for lack of memory it stays, empty, and mremap succeeds all the same.
+  else if (task.failAlloc > 0) setShadow(table, slot, from, UNKNOWN, 0);
+  else fillShadow(table, slot, from, 1, UNMAPPED, 0);
 }
 
 /** Moves an aligned 2 MiB block to the other half of the CPU's big lane: whole page tables change places. */

@@ -12,9 +12,11 @@ import {
   READ_ONLY,
   READ_WRITE,
   UNKNOWN,
+  giveUp,
   judgeForeignValue,
   judgeOwnValue,
   makeValue,
+  mayBeZero,
   setShadow,
   shadowState,
   shadowValue,
@@ -47,20 +49,22 @@ export function opRead(cpu: CpuContext, slot: Slot): Sim<number> {
 
 /** Reads the own word of a page in an own lane and compares outcome and value with what the CPU knows. */
 export function readOwn(cpu: CpuContext, slot: Slot, page: number): Sim<number> {
-  const { table } = cpu;
-  const result = userRead(cpu.task, page as Vpn, cpu.task.cpu);
+  const { table, task } = cpu;
+  const result = userRead(task, page as Vpn, task.cpu);
   if (result === FAULT_OOM) return result;
   const state = shadowState(table, slot, page);
   if (state === UNKNOWN) {
     adopt(cpu, slot, page, result);
     return result;
   }
+  // What was given up reads as it was or, from some moment on, zero.
+  if (result === 0 && task.loaded === 0 && mayBeZero(table, slot, page)) setShadow(table, slot, page, state, 0);
   const readable = state === READ_ONLY || state === READ_WRITE || state === READABLE;
   const wrong =
     (result === 0) !== readable
       ? accessViolation(table, slot, page, state, result)
       : result === 0
-        ? judgeOwnValue(table, slot, page, cpu.task.loaded, shadowValue(table, slot, page))
+        ? judgeOwnValue(table, slot, page, task.loaded, shadowValue(table, slot, page))
         : null;
   if (wrong !== null) cpu.report(wrong);
   return result;
@@ -69,9 +73,15 @@ export function readOwn(cpu: CpuContext, slot: Slot, page: number): Sim<number> 
 /** First look after a fork by another CPU: what is there is what the CPU knows from now on. */
 function adopt(cpu: CpuContext, slot: Slot, page: number, result: number): void {
   if (result !== 0) return;
-  const wrong = judgeForeignValue(cpu.table, slot, page, cpu.task.loaded);
-  if (wrong !== null) cpu.report(wrong);
-  else setShadow(cpu.table, slot, page, READABLE, cpu.task.loaded);
+  const { table, task } = cpu;
+  const wrong = judgeForeignValue(table, slot, page, task.loaded);
+  if (wrong !== null) {
+    cpu.report(wrong);
+    return;
+  }
+  const mayVanish = task.loaded !== 0 && mayBeZero(table, slot, page);
+  setShadow(table, slot, page, READABLE, task.loaded);
+  if (mayVanish) giveUp(table, slot, page, 1);
 }
 
 /** Writes a word that nobody wrote before. */

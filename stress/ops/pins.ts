@@ -3,7 +3,7 @@
 import type { Sim } from '../../src/base/sim.ts';
 import { setPageContent } from '../../src/layout/page.ts';
 import type { Pfn, Vpn } from '../../src/layout/ids.ts';
-import { pinUserPages, pinUserPagesFast, unpinUserPages } from '../../src/mm/gup.ts';
+import { pinUserPages, pinUserPagesFast, unpinUserPagesDirtyLock } from '../../src/mm/gup.ts';
 import type { CpuContext } from '../context.ts';
 import { atPages } from '../trail.ts';
 import { drawOwnRange } from '../lanes.ts';
@@ -37,11 +37,11 @@ export function opUnpin(cpu: CpuContext): Sim<number> {
   return dropPins(cpu, count);
 }
 
-/** Drops the oldest `count` pins. */
+/** Drops the oldest `count` pins; the device may have written to the pages, so they are dirty. */
 export function dropPins(cpu: CpuContext, count: number): Sim<number> {
   for (let i = 0; i < count; i++) {
     const pin = cpu.pins.shift()!;
-    unpinUserPages(cpu.task, [pin.pfn]);
+    unpinUserPagesDirtyLock(cpu.task, [pin.pfn]);
   }
   return 0;
 }

@@ -17,13 +17,23 @@ import {
 import { sectionWords, stressSection } from '../../stress/section.ts';
 import {
   READ_WRITE,
+  TRAIT_NOT_COPIED,
+  TRAIT_WIPED,
   UNKNOWN,
+  UNMAPPED,
   clearShadow,
+  copyShadow,
+  fillShadow,
   forkShadow,
+  giveUp,
+  isForkUnsure,
   judgeForeignValue,
   judgeOwnValue,
+  loseTrack,
   makeValue,
+  mayBeZero,
   setShadow,
+  setTrait,
   shadowState,
   shadowValue,
 } from '../../stress/shadow.ts';
@@ -127,5 +137,76 @@ describe('shadow model', () => {
     forkShadow(table, parent, child, 1, 2);
     expect([shadowState(table, child, own), shadowValue(table, child, own)]).toEqual([READ_WRITE, 77]);
     expect(shadowState(table, child, 0)).toBe(UNKNOWN);
+  });
+
+  describe('traits', () => {
+    /** The page as a child has it, forked by its owner. */
+    function inChild(parent: number): [state: number, value: number, mayBeZero: boolean] {
+      const child = claimSlot(table);
+      forkShadow(table, parent, child, 0, 2);
+      freeSlot(table, child);
+      return [shadowState(table, child, 0), shadowValue(table, child, 0), mayBeZero(table, child, 0)];
+    }
+
+    function written(): number {
+      const slot = open(1);
+      clearShadow(table, slot);
+      fillShadow(table, slot, 0, 4, READ_WRITE, 0);
+      setShadow(table, slot, 0, READ_WRITE, 77);
+      return slot;
+    }
+
+    test('what is wiped reads zero in the child, and still so in its child', () => {
+      const parent = written();
+      setTrait(table, parent, 0, 1, TRAIT_WIPED, true);
+      expect(inChild(parent)).toEqual([READ_WRITE, 0, false]);
+      const child = claimSlot(table);
+      forkShadow(table, parent, child, 0, 2);
+      setShadow(table, child, 0, READ_WRITE, 5);
+      expect(inChild(child)).toEqual([READ_WRITE, 0, false]);
+      setTrait(table, child, 0, 1, TRAIT_WIPED, false);
+      expect(inChild(child)).toEqual([READ_WRITE, 5, false]);
+    });
+
+    test('what is not copied is unmapped in the child', () => {
+      const parent = written();
+      setTrait(table, parent, 0, 1, TRAIT_NOT_COPIED, true);
+      setTrait(table, parent, 0, 1, TRAIT_WIPED, true);
+      expect(inChild(parent)).toEqual([UNMAPPED, 0, false]);
+    });
+
+    test('a trait that may have changed: the child is unknown until it is known again', () => {
+      const parent = written();
+      setTrait(table, parent, 0, 1, TRAIT_WIPED, null);
+      expect(isForkUnsure(table, parent, 0, 4)).toBe(true);
+      expect(inChild(parent)[0]).toBe(UNKNOWN);
+      setTrait(table, parent, 0, 1, TRAIT_WIPED, false);
+      expect(isForkUnsure(table, parent, 0, 4)).toBe(false);
+      expect(inChild(parent)).toEqual([READ_WRITE, 77, false]);
+    });
+
+    test('what was given up may be zero until it is written, in the child as well', () => {
+      const parent = written();
+      giveUp(table, parent, 0, 1);
+      expect(inChild(parent)).toEqual([READ_WRITE, 77, true]);
+      setShadow(table, parent, 0, READ_WRITE, 78);
+      expect(inChild(parent)).toEqual([READ_WRITE, 78, false]);
+    });
+
+    test('a page that moves takes all with it; a new mapping has none', () => {
+      const slot = written();
+      giveUp(table, slot, 0, 1);
+      setTrait(table, slot, 0, 1, TRAIT_WIPED, null);
+      copyShadow(table, slot, 0, 3);
+      expect([shadowValue(table, slot, 3), mayBeZero(table, slot, 3), isForkUnsure(table, slot, 3, 1)]).toEqual([
+        77,
+        true,
+        true,
+      ]);
+      fillShadow(table, slot, 3, 1, READ_WRITE, 0);
+      expect([mayBeZero(table, slot, 3), isForkUnsure(table, slot, 3, 1)]).toEqual([false, false]);
+      loseTrack(table, slot, 3, 1);
+      expect([shadowState(table, slot, 3), isForkUnsure(table, slot, 3, 1)]).toEqual([UNKNOWN, true]);
+    });
   });
 });
