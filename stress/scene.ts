@@ -13,18 +13,28 @@ import type { MmPtr } from '../src/layout/ids.ts';
 import { MM } from '../src/layout/mm.ts';
 import { VMA, VM_READ, VM_STACK_INCOMPLETE_SETUP, VM_WRITE } from '../src/layout/vma.ts';
 import { ptePfn } from '../src/layout/pte.ts';
-import type { Scene, SceneOperation, ScenePage, SceneProcess, SceneProt } from '../src/report/sceneDocument.ts';
+import type {
+  Scene,
+  SceneFrame,
+  SceneOperation,
+  SceneProcess,
+  SceneProt,
+  SceneRange,
+} from '../src/report/sceneDocument.ts';
 import { PROCESS, PROCESS_WORDS, type StressSection } from './section.ts';
 import { NO_DETAIL, readTrail, type TrailRecord } from './trail.ts';
 
-/** Pages on either side of the place that belong to the scene; a lane has 32. */
-const NEAR = 40;
-/** Most pages of a process in a scene. */
-const MOST_PAGES = 96;
+/** Pages on either side of the place that belong to the scene. */
+const NEAR = 128;
+/** Operations of each CPU: what did the damage may have ended before it was seen. */
+const RECENT = 4;
+/** Most VMAs and pages of a process in a scene. */
+const MOST_RANGES = 64;
+const MOST_FRAMES = 256;
 
 /** Takes the scene of a finding about `place`. @param processes slots of the process table */
 export function takeScene(heap: Heap, section: StressSection, processes: number, place: Place): Scene {
-  const operations = Array.from({ length: nrCpus(heap) }, (_, cpu) => readTrail(heap, section, cpu, 1))
+  const operations = Array.from({ length: nrCpus(heap) }, (_, cpu) => readTrail(heap, section, cpu, RECENT))
     .flat()
     .map(operationOf);
   const parents = parentsOf(heap, section, processes);
@@ -71,20 +81,17 @@ function familyOf(process: number, parents: ReadonlyMap<number, number>): Set<nu
 
 function processOf(heap: Heap, mm: MmPtr, parents: ReadonlyMap<number, number>, place: number): SceneProcess {
   const number = heap[mm + MM.process];
-  const frames = new Map<number, number>();
-  forEachPte(heap, mm, (vpn, value) => void frames.set(vpn, ptePfn(value)));
-  const pages: ScenePage[] = [];
-  let isStarting = false;
-  for (const { start, end, vma } of treeRanges(heap, mm)) {
-    const flags = heap[vma + VMA.flags];
-    const from = Math.max(start, place - NEAR);
-    const to = Math.min(end, place + NEAR + 1);
-    if (from < to && (flags & VM_STACK_INCOMPLETE_SETUP) !== 0) isStarting = true;
-    for (let page = from; page < to && pages.length < MOST_PAGES; page++) {
-      pages.push({ page, prot: protOf(flags), pfn: frames.get(page) ?? 0 });
-    }
-  }
-  return { number, parent: parents.get(number) ?? 0, isStarting, pages };
+  const [low, high] = [place - NEAR, place + NEAR + 1];
+  const frames: SceneFrame[] = [];
+  forEachPte(heap, mm, (vpn, value) => {
+    if (vpn >= low && vpn < high && frames.length < MOST_FRAMES) frames.push({ page: vpn, pfn: ptePfn(value) });
+  });
+  const near = treeRanges(heap, mm).filter(({ start, end }) => start < high && end > low);
+  const ranges = near.slice(0, MOST_RANGES).map(({ start, end, vma }): SceneRange => {
+    return { start: Math.max(start, low), end: Math.min(end, high), prot: protOf(heap[vma + VMA.flags]) };
+  });
+  const isStarting = near.some(({ vma }) => (heap[vma + VMA.flags] & VM_STACK_INCOMPLETE_SETUP) !== 0);
+  return { number, parent: parents.get(number) ?? 0, isStarting, ranges, frames };
 }
 
 function protOf(flags: number): SceneProt {

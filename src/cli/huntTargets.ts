@@ -5,7 +5,7 @@ import { BUGS, findBug } from '../../stress/bugs/catalogue.ts';
 import { SCENARIOS } from '../../stress/scenarios/catalogue.ts';
 import type { Scenario } from '../../stress/scenarios/scenario.ts';
 import type { ProgramName } from '../../stress/hunt/job.ts';
-import { sceneScenario } from '../../stress/scenarios/sceneScenario.ts';
+import { countScenes, sceneScenario } from '../../stress/scenarios/sceneScenario.ts';
 import type { FoundScene } from '../../stress/hunt/findingDocument.ts';
 import type { FindingKind } from '../base/finding.ts';
 import { UsageError } from '../base/usageError.ts';
@@ -52,17 +52,27 @@ export function verifyTarget(name: string, options: TargetOptions): Target {
   return targetOf(scenarioOf(name), options.bug, options);
 }
 
-/** Target of a search for the schedule of a finding: its scene under the rules that it was found with. */
-export function findingTarget({ finding, kernel, bug, rules, scene }: FoundScene, { set = [] }: RuleOptions): Target {
-  const id = `from-${finding.id}`;
-  return {
-    scenario: sceneScenario(scene, id),
-    kernel,
-    rules: applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]),
-    bug: bug === undefined ? undefined : findBug(bug),
-    expected: [finding.kind],
-    program: { scene, id, seeks: [finding.kind] },
-  };
+/**
+ * Targets of a search for the schedule of a finding: the scenarios of its scene, the likeliest first, under the rules that it
+ * was found with.
+ */
+export function findingTargets(
+  { finding, kernel, bug, rules, scene }: FoundScene,
+  { set = [] }: RuleOptions,
+): Target[] {
+  const count = countScenes(scene);
+  if (count === 0) throw new UsageError('no operation of the scene can have to do with the finding');
+  return Array.from({ length: count }, (_, variant): Target => {
+    const id = `from-${finding.id}${variant === 0 ? '' : `-${variant + 1}`}`;
+    return {
+      scenario: sceneScenario(scene, id, variant),
+      kernel,
+      rules: applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]),
+      bug: bug === undefined ? undefined : findBug(bug),
+      expected: [finding.kind],
+      program: { scene, id, variant, seeks: [finding.kind] },
+    };
+  });
 }
 
 function targetOf(scenario: Scenario, bugId: string | undefined, options: TargetOptions): Target {

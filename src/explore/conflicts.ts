@@ -35,7 +35,8 @@ export class Conflicts {
       const kind = words[i + LOG_ENTRY.kind];
       if (kind === ACCESS.fence) continue;
       const extent = kind === ACCESS.extent ? words[i + LOG_ENTRY.value] : 1;
-      const writes = kind === ACCESS.extent || ((1 << kind) & WRITING) !== 0;
+      // Sleepers are woken in the order in which they fell asleep, so that falling asleep is like writing.
+      const writes = kind === ACCESS.extent || kind === ACCESS.park || ((1 << kind) & WRITING) !== 0;
       if (at + extent > this.flags.length) this.grow(at + extent);
       for (let word = at; word < at + extent; word++) this.touch(word, 1 << task, writes);
       touched = touched === TOUCHED.nothing || touched === at ? at : TOUCHED.several;

@@ -44,11 +44,10 @@ export class Execution<T> {
   /** What each task is resumed with: what it yielded. */
   private readonly values: unknown[] = [];
   private readonly spins: SpinReads;
-  /** Word and value that each awaiting task waits for. */
-  private readonly awaited: { at: number; expected: number }[];
   private live = 0;
   private relaxed = 0;
-  private awaiting = 0;
+  /** Tasks that were waiting in a spin loop when they ran last. */
+  private spinning = 0;
   /** Points of the budget that the running task was denied: they were not passed. */
   private denied = 0;
   /** What the running task did has changed who can run. */
@@ -62,8 +61,8 @@ export class Execution<T> {
     this.observers = observers;
     this.maxSteps = maxSteps;
     this.spins = new SpinReads(this.bodies.length);
-    this.awaited = this.bodies.map(() => ({ at: 0, expected: 0 }));
     this.view.tasks = this.bodies.length;
+    this.view.awaited = this.bodies.map(() => ({ at: 0, shared: false }));
   }
 
   /** Takes a violation while the execution runs: the running task yields at its next point. */
@@ -92,6 +91,7 @@ export class Execution<T> {
       }
       if (view.steps >= this.maxSteps) return this.stuck('livelock');
       const task = strategy.choose(view);
+      if (task < 0) return 'pruned';
       try {
         this.settle(task, this.resume(task));
       } catch (error) {
@@ -122,7 +122,8 @@ export class Execution<T> {
     }
     this.live = maskOf(bodies.length);
     this.relaxed = 0;
-    this.awaiting = 0;
+    this.spinning = 0;
+    view.awaiting = 0;
     view.runnable = this.live;
     view.current = -1;
     view.reason = ASKED.start;
@@ -139,7 +140,7 @@ export class Execution<T> {
     S.task = task;
     this.denied = 0;
     this.changed = false;
-    this.awaiting &= ~(1 << task);
+    view.awaiting &= ~(1 << task);
     L.used = 0;
     L.mode = this.waitsNobody(task) ? LOG_MODE.on : LOG_MODE.waited;
     const coroutine = this.coroutines[task];
@@ -162,7 +163,7 @@ export class Execution<T> {
   }
 
   private waitsNobody(task: number): boolean {
-    return ((this.relaxed | this.awaiting) & ~(1 << task)) === 0;
+    return ((this.relaxed | this.view.awaiting) & ~(1 << task)) === 0;
   }
 
   /** True if the task yielded only because it wrote while others wait, and its write changed nothing for them. */
@@ -171,7 +172,7 @@ export class Execution<T> {
     if (this.violations.length > 0 || S.woken !== 0) return false;
     const before = this.view.runnable;
     this.release(task);
-    if (this.awaiting !== 0) this.grant();
+    if (this.view.awaiting !== 0) this.grant();
     this.changed = this.view.runnable !== before;
     return !this.changed && L.kept > 0;
   }
@@ -204,6 +205,7 @@ export class Execution<T> {
     view.current = task;
     view.reason = this.changed ? ASKED.woke : ASKED.point;
     this.spins.add(task);
+    this.spinning &= ~bit;
     if (this.relaxed !== 0) this.release(task);
     if (finished) {
       this.live &= ~bit;
@@ -216,7 +218,7 @@ export class Execution<T> {
       view.runnable |= S.woken;
       S.woken = 0;
     }
-    if (this.awaiting !== 0) this.grant();
+    if (this.view.awaiting !== 0) this.grant();
   }
 
   private serve(task: number, bit: number): void {
@@ -226,15 +228,16 @@ export class Execution<T> {
     } else {
       view.runnable &= ~bit;
       if (S.request === REQUEST.park) {
-        parkTask(task, S.at, view.steps);
+        parkTask(task, S.at, this.world.heap[S.at], view.steps);
         view.reason = ASKED.parked;
-      } else if (S.request === REQUEST.await) {
-        this.awaiting |= bit;
-        this.awaited[task].at = S.at;
-        this.awaited[task].expected = S.expected;
+      } else if (S.request === REQUEST.await || S.request === REQUEST.awaitShared) {
+        view.awaiting |= bit;
+        view.awaited[task].at = S.at;
+        view.awaited[task].shared = S.request === REQUEST.awaitShared;
         view.reason = ASKED.parked;
       } else {
         this.relaxed |= bit;
+        this.spinning |= bit;
         this.spins.relax(task);
         view.reason = ASKED.relaxed;
       }
@@ -252,20 +255,22 @@ export class Execution<T> {
     }
   }
 
-  /** An awaiting task can run exactly while its word has the value. */
+  /** An awaiting task can run exactly while its word allows it. */
   private grant(): void {
     const { view, world } = this;
-    for (let rest = this.awaiting; rest !== 0; rest &= rest - 1) {
+    for (let rest = view.awaiting; rest !== 0; rest &= rest - 1) {
       const task = 31 - Math.clz32(rest & -rest);
-      const { at, expected } = this.awaited[task];
-      if (world.heap[at] === expected) view.runnable |= 1 << task;
+      const { at, shared } = view.awaited[task];
+      const value = world.heap[at];
+      if (value === 0 || (shared && value > 0)) view.runnable |= 1 << task;
       else view.runnable &= ~(1 << task);
     }
   }
 
   private stuck(verdict: 'deadlock' | 'livelock'): Verdict {
     const describe = verdict === 'deadlock' ? describeDeadlock : describeLivelock;
-    this.violations.push(describe(this.world, this.live & ~this.daemons, this.view.steps));
+    const tasks = { live: this.live & ~this.daemons, spinning: this.spinning };
+    this.violations.push(describe(this.world, this.view, tasks));
     return verdict;
   }
 }

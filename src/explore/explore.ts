@@ -48,7 +48,7 @@ export interface ExploreOptions {
 export interface Failure {
   readonly execution: number;
   readonly seed: number;
-  readonly verdict: Exclude<Verdict, 'done'>;
+  readonly verdict: Exclude<Verdict, 'done' | 'pruned'>;
   readonly violations: readonly Violation[];
   readonly schedule: Schedule;
   /** What was thrown, when the verdict is `assertion` or `crash`. */
@@ -80,12 +80,12 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
   let done = 0;
   while (done < executions && strategy.begin(done, view)) {
     const verdict = runAndJudge(execution, judge);
-    strategy.end(view, verdict !== 'done');
+    strategy.end(view, verdict !== 'done' && verdict !== 'pruned');
     steps += view.steps;
     hash = Math.imul(execution.recorder.hash(hash) ^ VERDICTS.indexOf(verdict), 0x0100_0193);
     verdicts[verdict]++;
     done++;
-    if (verdict === 'done') continue;
+    if (verdict === 'done' || verdict === 'pruned') continue;
     if (firstFailure === null) {
       const { violations, thrown, recorder } = execution;
       const schedule = recorder.schedule(view.tasks);

@@ -3,7 +3,16 @@
 import { restoreArena, snapshotArena } from '../arena/arena.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Task } from '../cpu/task.ts';
-import { LOCK_CLASSES } from '../layout/lockClass.ts';
+import type { MutexPtr, RwSemPtr, SpinLockPtr } from '../layout/ids.ts';
+import { LOCK_CLASSES, type LockFamily } from '../layout/lockClass.ts';
+import {
+  RWSEM_HELD,
+  RWSEM_OWNER_SHIFT,
+  peekMutexOwner,
+  peekRwSemCount,
+  rwSemOwnerWord,
+  spinLockOwner,
+} from '../layout/lockWords.ts';
 import { taskBlockedClass, taskBlockedOn } from '../layout/task.ts';
 import type { WaitDescription, World } from './world.ts';
 
@@ -31,11 +40,21 @@ export class MachineWorld implements World<Task> {
   }
 
   describeWait(index: number, word: number): WaitDescription {
-    const { ptr, id } = this.task(index);
-    const lock = taskBlockedOn(this.heap, ptr);
-    const name = LOCK_CLASSES[taskBlockedClass(this.heap, ptr)]?.name ?? 'an unknown lock';
-    const text =
-      lock === 0 ? `task ${id} sleeps on word ${word}` : `task ${id} waits for ${name} (lock at word ${lock})`;
-    return { text, signature: lock === 0 ? 'a word' : name };
+    const { heap } = this;
+    const { ptr } = this.task(index);
+    const lock = taskBlockedOn(heap, ptr);
+    if (lock === 0) return { text: `sleeps on word ${word}`, signature: 'a word' };
+    const { name, family } = LOCK_CLASSES[taskBlockedClass(heap, ptr)] ?? { name: 'an unknown lock', family: null };
+    const holder = this.tasks.findIndex((task) => task?.id === holderOf(heap, family, lock));
+    return { text: `waits for ${name} (lock at word ${lock})`, signature: name, holders: holder < 0 ? [] : [holder] };
   }
+}
+
+/** Task that has a lock, 0 when nobody does or the lock does not know. Of several readers the last that came in. */
+function holderOf(heap: Heap, family: LockFamily | null, lock: number): number {
+  if (family === 'spinlock') return spinLockOwner(heap, lock as SpinLockPtr);
+  if (family === 'mutex') return peekMutexOwner(heap, lock as MutexPtr);
+  if (family !== 'rwsem') return 0;
+  const isHeld = (peekRwSemCount(heap, lock as RwSemPtr) & RWSEM_HELD) !== 0;
+  return isHeld ? rwSemOwnerWord(heap, lock as RwSemPtr) >> RWSEM_OWNER_SHIFT : 0;
 }

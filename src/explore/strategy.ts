@@ -33,6 +33,9 @@ export class SchedulerView {
   tasks = 0;
   /** Set by the strategy: points the chosen task may pass without asking. */
   budget = 0;
+  /** A bit per task that waits for a word to be free; and which word, and whether others may share it, per task. */
+  awaiting = 0;
+  awaited: { at: number; shared: boolean }[] = [];
   /** Steps made before the resume that ended last, and the budget it was given. */
   firstStep = 0;
   granted = 0;
@@ -65,7 +68,7 @@ export interface Strategy {
   readonly name: string;
   /** A new execution begins. @returns false when there is nothing left to explore */
   begin(execution: number, view: SchedulerView): boolean;
-  /** The task to run next: one of `view.runnable`. Sets `view.budget`. */
+  /** The task to run next: one of `view.runnable`; -1 to give the execution up. Sets `view.budget`. */
   choose(view: SchedulerView): number;
   /** One of `options`, from 0, for a choice that is no scheduling point; 0, which is what a strategy without picks, means that nothing goes wrong. */
   pick?(view: SchedulerView, options: number): number;

@@ -2,6 +2,7 @@
 
 import { UsageError } from '../base/usageError.ts';
 import { dfsStrategy } from './dfsStrategy.ts';
+import { dporStrategy } from './dporStrategy.ts';
 import { mixedStrategy } from './mixedStrategy.ts';
 import { pctStrategy } from './pctStrategy.ts';
 import { posStrategy } from './posStrategy.ts';
@@ -59,6 +60,10 @@ export const STRATEGIES = {
   dfs: {
     about: 'every schedule, those with few preemptions first',
     make: ({ preemptions, faults }) => dfsStrategy({ preemptions, faults }),
+  },
+  dpor: {
+    about: 'one schedule of each set of equivalent ones: dynamic partial-order reduction',
+    make: ({ preemptions, faults }) => dporStrategy({ preemptions, faults }),
   },
 } as const satisfies Record<string, StrategyEntry>;
 

@@ -1,31 +1,69 @@
-/** What the explorer itself finds: nobody can run, nobody gets anywhere, somebody threw. */
+/**
+ * What the explorer itself finds: nobody can run, nobody gets anywhere, somebody threw.
+ *
+ * Nobody can run, told apart by why:
+ *   deadlock        tasks wait for each other in a circle; who else waits, waits behind them
+ *   lost wake-up    a word is no longer what a task slept on: what it waits for has happened, and nobody woke it
+ *   hung            tasks sleep, and everybody who could wake them has finished
+ */
 
 import { AssertionError } from '../base/assert.ts';
 import type { Violation } from '../base/finding.ts';
-import { S, parkedWord } from '../instrument/runtime.ts';
+import { S, parkedValue, parkedWord } from '../instrument/runtime.ts';
+import type { SchedulerView } from './strategy.ts';
 import type { WaitDescription, World } from './world.ts';
 
-/** Every live task sleeps. @param live a bit per task that has not finished */
-export function describeDeadlock<T>(world: World<T>, live: number, steps: number): Violation {
-  const waits = describeWaits(world, live);
-  const classes = waits.map(({ signature }) => signature).sort();
-  return {
-    kind: 'deadlock',
-    title: `deadlock: ${waits.length} ${waits.length === 1 ? 'task sleeps' : 'tasks sleep'} for ever`,
-    signature: `deadlock ${classes.join(' ')}`,
-    evidence: [...waits.map(({ text }) => text), `after ${steps} steps`],
-  };
+/** Tasks of an execution, as bits, by what has become of them. */
+export interface StuckTasks {
+  /** Have not finished. */
+  readonly live: number;
+  /** Were waiting in a spin loop when they ran last. */
+  readonly spinning: number;
+}
+
+interface Wait extends WaitDescription {
+  readonly task: number;
+}
+
+/** Every live task sleeps. */
+export function describeDeadlock<T>(world: World<T>, view: SchedulerView, { live }: StuckTasks): Violation {
+  const waits = tasksOf(live).map((task) => describeWait(world, view, task));
+  const circle = findCircle(waits);
+  const evidence = [...waits.map(({ text }) => text), `after ${view.steps} steps`];
+  if (circle.length > 0) {
+    const names = circle.map(({ task }) => task + 1).sort((a, b) => a - b);
+    const title =
+      names.length === 1 ? `task ${names[0]} waits for itself` : `tasks ${listOf(names)} wait for each other`;
+    return { kind: 'deadlock', title: `deadlock: ${title}`, signature: signatureOf('deadlock', circle), evidence };
+  }
+  const missed = waits.filter(({ task }) => isMissed(world, task));
+  if (missed.length > 0) {
+    const title = `lost wake-up: the word that ${countOf(missed)} on has changed, and nobody woke ${missed.length === 1 ? 'it' : 'them'}`;
+    const changes = missed.map(({ task }) => {
+      const word = parkedWord(task);
+      return `task ${task + 1} fell asleep while word ${word} was ${parkedValue(task)}; it is ${world.heap[word]}`;
+    });
+    return { kind: 'hung', title, signature: signatureOf('lost wake-up', missed), evidence: [...changes, ...evidence] };
+  }
+  const title = `hung: ${countOf(waits)} for ever, everybody else has finished`;
+  return { kind: 'hung', title, signature: signatureOf('hung', waits), evidence };
 }
 
 /** The step limit was reached. */
-export function describeLivelock<T>(world: World<T>, live: number, steps: number): Violation {
-  const waits = describeWaits(world, live & S.parked);
-  const running = tasksOf(live & ~S.parked).map((task) => `task ${task + 1} runs`);
+export function describeLivelock<T>(world: World<T>, view: SchedulerView, tasks: StuckTasks): Violation {
+  const { live, spinning } = tasks;
+  const asleep = live & (S.parked | view.awaiting) & ~view.runnable;
+  const running = tasksOf(live & ~asleep).map((task) => {
+    return (spinning & (1 << task)) === 0 ? `task ${task + 1} runs` : `task ${task + 1} spins`;
+  });
+  const isSpinning = (live & ~asleep & ~spinning) === 0;
   return {
     kind: 'livelock',
-    title: `no end after ${steps} steps: the tasks keep running without getting anywhere`,
-    signature: 'livelock',
-    evidence: [...running, ...waits.map(({ text }) => text)],
+    title: `no end after ${view.steps} steps: ${
+      isSpinning ? 'all that run spin, waiting for what nobody does' : 'the tasks keep running without getting anywhere'
+    }`,
+    signature: isSpinning ? 'livelock of spinning tasks' : 'livelock',
+    evidence: [...running, ...tasksOf(asleep).map((task) => describeWait(world, view, task).text)],
   };
 }
 
@@ -42,11 +80,58 @@ export function describeThrown(error: unknown, who: string): Violation {
   };
 }
 
-function describeWaits<T>(world: World<T>, tasks: number): WaitDescription[] {
-  return tasksOf(tasks).map((task) => {
-    const word = parkedWord(task);
-    return world.describeWait?.(task, word) ?? { text: `task ${task + 1} sleeps on word ${word}`, signature: 'a word' };
-  });
+function describeWait<T>(world: World<T>, view: SchedulerView, task: number): Wait {
+  if ((view.awaiting & (1 << task)) !== 0) return describeAwait(world, view, task);
+  const word = parkedWord(task);
+  const described = world.describeWait?.(task, word) ?? { text: `sleeps on word ${word}`, signature: 'a word' };
+  return { ...described, text: withHolders(`task ${task + 1} ${described.text}`, described.holders), task };
+}
+
+/** A task that waits for a lock in one word (wordLock.ts): the word names who has it alone. */
+function describeAwait<T>(world: World<T>, view: SchedulerView, task: number): Wait {
+  const { at } = view.awaited[task];
+  const value = world.heap[at];
+  const holders = value < 0 ? [-1 - value] : [];
+  const text = `task ${task + 1} waits for the lock at word ${at}${value > 0 ? `, shared by ${value}` : ''}`;
+  return { task, text: withHolders(text, holders), signature: 'a word', holders };
+}
+
+function withHolders(text: string, holders: readonly number[] = []): string {
+  return holders.length === 0 ? text : `${text}, held by task ${listOf(holders.map((holder) => holder + 1))}`;
+}
+
+/** Waits that form a circle; none if there is none. */
+function findCircle(waits: readonly Wait[]): Wait[] {
+  for (const start of waits) {
+    const path: Wait[] = [];
+    let wait: Wait | undefined = start;
+    while (wait !== undefined && !path.includes(wait)) {
+      path.push(wait);
+      const [holder]: readonly number[] = wait.holders ?? [];
+      wait = waits.find(({ task }) => task === holder);
+    }
+    if (wait !== undefined) return path.slice(path.indexOf(wait));
+  }
+  return [];
+}
+
+function isMissed<T>(world: World<T>, task: number): boolean {
+  return (S.parked & (1 << task)) !== 0 && world.heap[parkedWord(task)] !== parkedValue(task);
+}
+
+function signatureOf(what: string, waits: readonly Wait[]): string {
+  return `${what} ${waits
+    .map(({ signature }) => signature)
+    .sort()
+    .join(' ')}`;
+}
+
+function countOf(waits: readonly Wait[]): string {
+  return waits.length === 1 ? '1 task sleeps' : `${waits.length} tasks sleep`;
+}
+
+function listOf(numbers: readonly number[]): string {
+  return numbers.length < 2 ? numbers.join() : `${numbers.slice(0, -1).join(', ')} and ${numbers.at(-1)}`;
 }
 
 function tasksOf(set: number): number[] {

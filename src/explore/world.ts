@@ -22,16 +22,18 @@ export interface World<T> {
 }
 
 export interface WaitDescription {
-  /** Who waits for what: `task 2 sleeps on mmap_lock (word 1234)`. */
+  /** What a task does: `waits for mmap_lock (lock at word 1234)`. */
   readonly text: string;
   /** What makes it the same wait elsewhere: a lock class, never an address. */
   readonly signature: string;
+  /** Threads that have it, as far as that is known. */
+  readonly holders?: readonly number[];
 }
 
 /** One thread of a program. */
 export type Thread<T> = (task: T) => Sim<void>;
 
-/** How an execution can end. */
-export const VERDICTS = ['done', 'violation', 'assertion', 'crash', 'deadlock', 'livelock'] as const;
+/** How an execution can end. `pruned`: the strategy gave it up, because whatever follows has been run in another order. */
+export const VERDICTS = ['done', 'violation', 'assertion', 'crash', 'deadlock', 'livelock', 'pruned'] as const;
 
 export type Verdict = (typeof VERDICTS)[number];

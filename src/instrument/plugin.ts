@@ -53,6 +53,7 @@ const OWN_TWINS = {
   'src/cpu/hookGuard.ts': 'src/cpu/hookGuard.explored.ts',
   'src/arena/access.ts': 'src/arena/access.explored.ts',
   'src/arena/slab.ts': 'src/arena/slab.explored.ts',
+  'src/arena/wordLock.ts': 'src/arena/wordLock.explored.ts',
 };
 const SOURCE_ID = /\.[cm]?ts($|\?)/;
 const OUTPUT = /(^|\/)(node_modules|dist|coverage)\//;

@@ -23,7 +23,8 @@ export function runAlone<A, R>(body: (argument: A) => Sim<R>, argument: A): R {
     S.request = REQUEST.none;
     S.woken = 0;
     if (result.done === true) return result.value as R;
-    if (request === REQUEST.park) throw new AssertionError(`a lone task sleeps for ever on word ${S.at}`);
+    const sleeps = request === REQUEST.park || request === REQUEST.await || request === REQUEST.awaitShared;
+    if (sleeps) throw new AssertionError(`a lone task sleeps for ever on word ${S.at}`);
     value = result.value;
   }
 }

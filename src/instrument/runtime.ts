@@ -17,10 +17,12 @@ export const REQUEST = {
   relax: 2,
   /** Others became runnable: choose anew. */
   woke: 3,
-  /** Sleep until the word S.at is S.expected: a blocking step that is not enabled before. */
+  /** Sleep until the word S.at is 0: a blocking step that is not enabled before. */
   await: 4,
   /** Pick one of S.at options; the answer comes back as the value of the yield. No scheduling point. */
   choose: 5,
+  /** Sleep until the word S.at is not negative. */
+  awaitShared: 6,
 } as const;
 
 /** The explored build's side of a scheduling point. */
@@ -35,8 +37,6 @@ export const S = {
   request: 0 as number,
   /** Word that a parking or awaiting coroutine sleeps on; number of options of a choice. */
   at: 0,
-  /** Value that an awaiting coroutine waits for. */
-  expected: 0,
   /** Index of the task that runs. */
   task: 0,
   /** Bit per task that sleeps; bit per task that was woken since the scheduler looked. */
@@ -69,6 +69,9 @@ export const ACCESS = {
   free: 14,
   /** The allocation or free before it in the log concerns as many words from here on as its value says. */
   extent: 15,
+  /** A lock that is taken, given back, while others may have it too: two of these steps do not conflict. */
+  lockShared: 16,
+  unlockShared: 17,
 } as const;
 
 /** Kinds, as bits, after which another task may see something else: what ends a wait. */
@@ -81,7 +84,9 @@ export const WRITING =
   (1 << ACCESS.lock) |
   (1 << ACCESS.unlock) |
   (1 << ACCESS.alloc) |
-  (1 << ACCESS.free);
+  (1 << ACCESS.free) |
+  (1 << ACCESS.lockShared) |
+  (1 << ACCESS.unlockShared);
 
 /**
  * Whether accesses are logged: not while the world is set up, judged or looked at by a detector. While another task spins
@@ -145,10 +150,12 @@ export const MAX_TASKS = 31;
 /** Word each task sleeps on, and when it went to sleep: sleepers are woken in that order, as Atomics.notify does. */
 const parkedAt = new Int32Array(MAX_TASKS);
 const parkedSince = new Float64Array(MAX_TASKS);
+const parkedOn = new Int32Array(MAX_TASKS);
 
-/** Notes that a task sleeps on a word. */
-export function parkTask(task: number, at: number, since: number): void {
+/** Notes that a task sleeps on a word, which is `value` at that moment. */
+export function parkTask(task: number, at: number, value: number, since: number): void {
   parkedAt[task] = at;
+  parkedOn[task] = value;
   parkedSince[task] = since;
   S.parked |= 1 << task;
 }
@@ -156,6 +163,11 @@ export function parkTask(task: number, at: number, since: number): void {
 /** Word a parked task sleeps on. */
 export function parkedWord(task: number): number {
   return parkedAt[task];
+}
+
+/** What that word was when the task fell asleep. */
+export function parkedValue(task: number): number {
+  return parkedOn[task];
 }
 
 /** Wakes up to `count` sleepers on a word, the longest sleeping first. @returns how many */

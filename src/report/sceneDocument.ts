@@ -7,10 +7,16 @@ import type { Place } from '../base/finding.ts';
 
 export type SceneProt = 'rw' | 'r' | 'none';
 
-export interface ScenePage {
-  readonly page: number;
+/** Part of a VMA near the place: [start, end). */
+export interface SceneRange {
+  readonly start: number;
+  readonly end: number;
   readonly prot: SceneProt;
-  /** Its frame; 0 when nothing is there. */
+}
+
+/** A page that is there, and its frame. */
+export interface SceneFrame {
+  readonly page: number;
   readonly pfn: number;
 }
 
@@ -20,11 +26,12 @@ export interface SceneProcess {
   readonly parent: number;
   /** It is being started by exec and has its temporary stack only. */
   readonly isStarting: boolean;
-  /** Its mapped pages near the place. */
-  readonly pages: readonly ScenePage[];
+  /** What it has mapped near the place. */
+  readonly ranges: readonly SceneRange[];
+  readonly frames: readonly SceneFrame[];
 }
 
-/** The newest operation of a CPU. Its fields are those of the trail; absent where the operation has not said. */
+/** One of the newest operations of a CPU. Its fields are those of the trail; absent where the operation has not said. */
 export interface SceneOperation {
   readonly cpu: number;
   /** One of the operations of a stress run. */
@@ -41,5 +48,6 @@ export interface Scene {
   readonly place: Place;
   /** In the order in which they were started: a child comes after its parent. */
   readonly processes: readonly SceneProcess[];
+  /** CPU by CPU, oldest first: what runs is the last one of its CPU. */
   readonly operations: readonly SceneOperation[];
 }

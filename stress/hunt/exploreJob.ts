@@ -1,7 +1,7 @@
 /** The work of a thread that explores: a shard of an exploration, or one replay. Runs in the explored build only. */
 
 import { AssertionError } from '../../src/base/assert.ts';
-import { findingId, isPrediction, type Violation } from '../../src/base/finding.ts';
+import { findingId, type Violation } from '../../src/base/finding.ts';
 import { AccessDigest } from '../../src/explore/accessDigest.ts';
 import {
   explore,
@@ -14,8 +14,7 @@ import {
 import type { MachineWorld } from '../../src/explore/machineWorld.ts';
 import { decodeSchedule, encodeSchedule } from '../../src/explore/schedule.ts';
 import { strategyNamed } from '../../src/explore/strategyNamed.ts';
-import type { Sim } from '../../src/base/sim.ts';
-import { VERDICTS, type Verdict, type ViolationSink } from '../../src/explore/world.ts';
+import { VERDICTS, type Verdict } from '../../src/explore/world.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { Prng } from '../../src/base/prng.ts';
 import type { Rules } from '../../src/rules/rules.ts';
@@ -128,19 +127,5 @@ function findingOf(violation: Violation): ReplayResult['findings'][number] {
 }
 
 function programOf(name: ProgramName, rules: Rules, options: ProgramOptions): Program<Task, MachineWorld> {
-  const program = scenarioOf(name).program(rules, options);
-  const { setup, check } = program;
-  const { seeks = [] } = name;
-  if (seeks.length === 0 || check === undefined) return program;
-  // A search for harm goes on past the warnings that foretell it.
-  const passOver = (sink: ViolationSink): ViolationSink => {
-    return (violation) => {
-      if (!isPrediction(violation.kind) || seeks.includes(violation.kind)) sink(violation);
-    };
-  };
-  return {
-    ...program,
-    setup: (sink: ViolationSink): Sim<MachineWorld> => setup(passOver(sink)),
-    check: (world: MachineWorld, sink: ViolationSink): Sim<void> => check(world, passOver(sink)),
-  };
+  return scenarioOf(name).program(rules, { ...options, seeks: name.seeks });
 }

@@ -1,15 +1,17 @@
 /** What the main thread hands to a thread that explores, and what comes back: plain data, for both builds of the code. */
 
-import type { Finding } from '../../src/base/finding.ts';
+import type { Finding, FindingKind } from '../../src/base/finding.ts';
 import type { Scene } from '../../src/report/sceneDocument.ts';
 import type { Coverage } from '../../src/explore/strategy.ts';
 import type { Verdict } from '../../src/explore/world.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 
-/** Names a program: a scenario of the catalogue, or the one that is built from the scene of a finding. */
-export type ProgramName = ({ readonly scenario: string } | { readonly scene: Scene; readonly id: string }) & {
+/** Names a program: a scenario of the catalogue, or one that is built from the scene of a finding. */
+export type ProgramName = (
+  { readonly scenario: string } | { readonly scene: Scene; readonly id: string; readonly variant: number }
+) & {
   /** Kinds of finding that are looked for: predictions of any other kind are passed over. None: every finding counts. */
-  readonly seeks?: readonly string[];
+  readonly seeks?: readonly FindingKind[] | undefined;
 };
 
 /** A strategy by name, with what it needs to know. */

@@ -7,5 +7,5 @@ import type { ProgramName } from './job.ts';
 
 /** The scenario of a name. @throws UsageError when there is none */
 export function scenarioOf(name: ProgramName): Scenario {
-  return 'scene' in name ? sceneScenario(name.scene, name.id) : findScenario(name.scenario);
+  return 'scene' in name ? sceneScenario(name.scene, name.id, name.variant) : findScenario(name.scenario);
 }

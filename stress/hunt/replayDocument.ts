@@ -12,7 +12,7 @@ import { decodeSchedule } from '../../src/explore/schedule.ts';
 import { kernelPreset, applyRuleSettings } from '../../src/rules/resolve.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 import type { ProgramName } from './job.ts';
-import { parseJsonDocument } from './jsonDocument.ts';
+import { parseJsonDocument, type Refuse } from './jsonDocument.ts';
 import { scenarioOf } from './programs.ts';
 import { SCENE } from './sceneSchema.ts';
 
@@ -34,12 +34,18 @@ const FINDING = z.strictObject({
 
 const SEEKS = z.array(z.string()).optional();
 
+const CATALOGUED = z.strictObject({ scenario: z.string(), seeks: SEEKS });
+const OF_A_SCENE = z.strictObject({
+  scene: SCENE,
+  id: z.string().regex(/^[a-z0-9-]+$/, 'not an id'),
+  variant: z.number().int().nonnegative(),
+  seeks: SEEKS,
+});
+
 const DOCUMENT = z.strictObject({
   schema: z.literal(REPLAY_SCHEMA),
-  program: z.union([
-    z.strictObject({ scenario: z.string(), seeks: SEEKS }),
-    z.strictObject({ scene: SCENE, id: z.string().regex(/^[a-z0-9-]+$/, 'not an id'), seeks: SEEKS }),
-  ]),
+  /** Checked by itself, so that the field that is wrong can be named. */
+  program: z.looseObject({}),
   config: z.strictObject({
     kernel: z.string(),
     bug: z.string().optional(),
@@ -83,18 +89,29 @@ export function parseReplay(text: string, name: string): ReplayDocument {
       refuse('schema', 'this is not a replay file of mmstorm');
     if (schema !== REPLAY_SCHEMA)
       refuse('schema', `'${String(schema)}' is not known: this build reads ${REPLAY_SCHEMA}`);
-    const parsed = DOCUMENT.safeParse(value);
-    if (!parsed.success) {
-      const [{ path, message }] = parsed.error.issues;
-      return refuse(path.join('.'), message);
-    }
-    const document = parsed.data as ReplayDocument;
-    refuse.unless('program', () => scenarioOf(document.program));
-    refuse.unless('config.kernel', () => kernelPreset(document.config.kernel));
-    refuse.unless('config.rules', () => rulesOf(document));
-    refuse.unless('schedule', () => checkSchedule(document));
-    return document;
+    const document = checked(DOCUMENT, value, '', refuse);
+    const { program } = document;
+    if ('scene' in program) checked(OF_A_SCENE, program, 'program.', refuse);
+    else checked(CATALOGUED, program, 'program.', refuse);
+    return consistent(document as unknown as ReplayDocument, refuse);
   });
+}
+
+/** @returns `value` as the schema has it; refuses the first field that is wrong */
+function checked<Type>(schema: z.ZodType<Type>, value: unknown, prefix: string, refuse: Refuse): Type {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [{ path, message }] = parsed.error.issues;
+  return refuse(prefix + path.join('.'), message);
+}
+
+/** The names in a document are known, and its parts fit each other. */
+function consistent(document: ReplayDocument, refuse: Refuse): ReplayDocument {
+  refuse.unless('program', () => scenarioOf(document.program));
+  refuse.unless('config.kernel', () => kernelPreset(document.config.kernel));
+  refuse.unless('config.rules', () => rulesOf(document));
+  refuse.unless('schedule', () => checkSchedule(document));
+  return document;
 }
 
 function checkSchedule({ program, schedule, digests }: ReplayDocument): void {

@@ -8,13 +8,15 @@ import { OPERATION_NAMES } from '../operations.ts';
 const PAGE = z.number().int().nonnegative().max(0xf_ffff);
 const NUMBER = z.number().int().nonnegative();
 
-const SCENE_PAGE = z.strictObject({ page: PAGE, prot: z.enum(['rw', 'r', 'none']), pfn: NUMBER });
+const SCENE_RANGE = z.strictObject({ start: NUMBER, end: PAGE, prot: z.enum(['rw', 'r', 'none']) });
+const SCENE_FRAME = z.strictObject({ page: PAGE, pfn: NUMBER });
 
 const SCENE_PROCESS = z.strictObject({
   number: NUMBER,
   parent: NUMBER,
   isStarting: z.boolean(),
-  pages: z.array(SCENE_PAGE).max(256),
+  ranges: z.array(SCENE_RANGE).max(256),
+  frames: z.array(SCENE_FRAME).max(1024),
 });
 
 const SCENE_OPERATION = z.strictObject({
@@ -30,5 +32,5 @@ const SCENE_OPERATION = z.strictObject({
 export const SCENE = z.strictObject({
   place: z.strictObject({ process: NUMBER, page: PAGE }),
   processes: z.array(SCENE_PROCESS).min(1).max(16),
-  operations: z.array(SCENE_OPERATION).min(1).max(32),
+  operations: z.array(SCENE_OPERATION).min(1).max(128),
 }) satisfies z.ZodType<Scene>;

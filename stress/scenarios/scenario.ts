@@ -7,7 +7,7 @@
  */
 
 import { assert } from '../../src/base/assert.ts';
-import type { FindingKind, Violation } from '../../src/base/finding.ts';
+import { isPrediction, type FindingKind, type Violation } from '../../src/base/finding.ts';
 import type { Sim } from '../../src/base/sim.ts';
 import type { MachineSize } from '../../src/cpu/machine.ts';
 import type { Task } from '../../src/cpu/task.ts';
@@ -42,6 +42,8 @@ export interface Scenario extends ScenarioDoc {
 export interface ProgramOptions {
   /** Lockdep notes where locks were taken: for one execution that is to be told, too slow for thousands. */
   readonly places?: boolean;
+  /** Kinds of finding that are looked for: predictions of any other kind are passed over. None: every finding counts. */
+  readonly seeks?: readonly FindingKind[] | undefined;
 }
 
 /** Judges the end of an execution before anything is taken down. */
@@ -73,7 +75,7 @@ export function scenario<Shared>(play: Play<Shared>): Scenario {
 function programOf<Shared>(
   play: Play<Shared>,
   rules: Rules,
-  { places = false }: ProgramOptions,
+  { places = false, seeks = [] }: ProgramOptions,
 ): Program<Task, MachineWorld> {
   const { roles } = play;
   const endings = new Endings();
@@ -86,7 +88,8 @@ function programOf<Shared>(
         playRole(role, task, shared!, report),
   );
   return {
-    setup: (sink: ViolationSink): Sim<MachineWorld> => {
+    setup: (to: ViolationSink): Sim<MachineWorld> => {
+      const sink = passOver(seeks, to);
       report = sink;
       stage = new Stage({ rules, cpus: roles.length, size: play.size ?? {}, sink, places });
       bootMachine(stage.heap);
@@ -94,7 +97,8 @@ function programOf<Shared>(
       return stage.newWorld();
     },
     threads,
-    check: (_world: MachineWorld, sink: ViolationSink): Sim<void> => judgeEnd(stage!.newJudge(), endings, sink),
+    check: (_world: MachineWorld, sink: ViolationSink): Sim<void> =>
+      judgeEnd(stage!.newJudge(), endings, passOver(seeks, sink)),
   };
 }
 
@@ -103,4 +107,12 @@ function playRole<Shared>(role: Role<Shared>, task: Task, shared: Shared, report
   role.act(task, shared, report);
   task.lockdep?.returnToUser(task);
   assert(task.preemptCount === 0 && !task.irqsOff, 'a thread ends in atomic context');
+}
+
+/** A search for harm goes on past the warnings that foretell it. */
+function passOver(seeks: readonly FindingKind[], sink: ViolationSink): ViolationSink {
+  if (seeks.length === 0) return sink;
+  return (violation) => {
+    if (!isPrediction(violation.kind) || seeks.includes(violation.kind)) sink(violation);
+  };
 }

@@ -1,20 +1,17 @@
 /**
- * From the scene of a finding to the start of a scenario: what the processes looked like before the operations in flight
- * began, as small as it can be, with pages counted from 0.
- *
- * The scene was taken in the middle of those operations. What one of them takes apart is put together again: the range of a
- * munmap is mapped, as its neighbours are, and so are the pages on either side; that of an mprotect has another
- * protection than it is about to get; that of an mremap is where it comes from.
+ * From the scene of a finding to the start of a scenario: a cast of operations (sceneCast.ts), the processes as they were
+ * before (sceneBefore.ts), and pages counted from 0.
  */
 
 import type { Scene, SceneOperation, SceneProcess, SceneProt } from '../../src/report/sceneDocument.ts';
+import { beforeOf, type BeforePage } from './sceneBefore.ts';
+import { castsOf, isByFrame } from './sceneCast.ts';
 
 /** Free pages between what is mapped and a place that an mremap moves to, if that is far away. */
 const GAP = 2;
 /** Pages beyond the range of an operation that are kept: what a split leaves on either side. */
 const MARGIN = 1;
-/** VMA operations move pages at most so far apart that they still concern the place. */
-const RELATED = 40;
+const MOST_LAYOUTS = 12;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 
@@ -58,18 +55,23 @@ export interface Layout {
   readonly place: { readonly process: number; readonly page: number };
 }
 
-const CHANGES_VMAS = ['munmap', 'mprotect', 'mremap', 'mmap'];
-const BY_FRAME = ['compact', 'reclaim'];
+/**
+ * The layouts of a scene, the likeliest first: it can be torn, and it does not say for certain who took part. Some of them will
+ * show nothing.
+ */
+export function layoutsOf(scene: Scene): Layout[] {
+  const layouts = [true, false].flatMap((mend) => castsOf(scene).map((cast) => layoutOf(scene, cast, mend)));
+  const distinct = new Map(layouts.map((layout) => [JSON.stringify(layout), layout]));
+  return [...distinct.values()].slice(0, MOST_LAYOUTS);
+}
 
-/** The layout of a scene. */
-export function layoutOf(scene: Scene): Layout {
-  const related = relatedOperations(scene);
+function layoutOf(scene: Scene, cast: readonly SceneOperation[], mend: boolean): Layout {
   const processes = scene.processes.filter(
     ({ number }) =>
-      number === scene.place.process || related.some(({ op, process }) => !isByFrame(op) && process === number),
+      number === scene.place.process || cast.some(({ op, process }) => !isByFrame(op) && process === number),
   );
-  const window = windowOf(scene.place.page, related);
-  const before = processes.map((process) => beforeOf(process, related));
+  const window = windowOf(scene.place.page, cast);
+  const before = processes.map((process) => beforeOf(process, cast, scene.place, mend));
   const place = { process: indexOf(processes, scene.place.process), page: scene.place.page - window.base };
   return {
     place,
@@ -83,73 +85,12 @@ export function layoutOf(scene: Scene): Layout {
         pages: pagesOf(before[index], hasParent ? before[parent] : undefined, window),
       };
     }),
-    operations: related.map((operation) => operationOf(processes, operation, place, window)),
+    operations: cast.map((operation) => operationOf(processes, operation, place, window)),
   };
-}
-
-/** What can have to do with the place: each kind of kernel thread once, for they go to the same frame. */
-function relatedOperations(scene: Scene): SceneOperation[] {
-  const related = scene.operations.filter((operation) => isRelated(scene, operation));
-  return related.filter(({ op }, index) => !isByFrame(op) || related.findIndex((other) => other.op === op) === index);
-}
-
-function isByFrame(op: string): boolean {
-  return BY_FRAME.includes(op);
 }
 
 function indexOf(processes: readonly SceneProcess[], number: number): number {
   return processes.findIndex((process) => process.number === number);
-}
-
-/** Whether an operation can have to do with the place. */
-function isRelated(scene: Scene, { op, process, page }: SceneOperation): boolean {
-  if (isByFrame(op)) return true;
-  if (indexOf(scene.processes, process) < 0) return false;
-  // The last one out takes the address space down: an exit waits for everybody else who works there.
-  if (op === 'exit') return scene.operations.filter((other) => other.process === process).length === 1;
-  return page === undefined || Math.abs(page - scene.place.page) <= RELATED;
-}
-
-interface BeforePage {
-  prot: SceneProt;
-  pfn: number;
-}
-
-/** The process before the operations began. */
-function beforeOf(process: SceneProcess, operations: readonly SceneOperation[]): Map<number, BeforePage> {
-  const pages = new Map<number, BeforePage>();
-  for (const { page, prot, pfn } of process.pages) pages.set(page, { prot, pfn });
-  for (const operation of operations) {
-    const { op, page, pages: count, detail } = operation;
-    if (operation.process !== process.number || page === undefined || !CHANGES_VMAS.includes(op)) continue;
-    const range = Array.from({ length: count }, (_, i) => page + i);
-    if (op === 'munmap') join([page - 1, ...range, page + count], pages);
-    else if (op === 'mprotect') {
-      join([page - 1, ...range, page + count], pages);
-      for (const at of range) pages.set(at, { prot: otherProt(detail), pfn: pages.get(at)?.pfn ?? 0 });
-    } else if (op === 'mremap' && detail !== undefined && detail >= 0) moveBack(range, detail - page, pages);
-  }
-  return pages;
-}
-
-/** Maps what is not mapped, writable like most. */
-function join(range: readonly number[], pages: Map<number, BeforePage>): void {
-  for (const page of range) if (!pages.has(page)) pages.set(page, { prot: 'rw', pfn: 0 });
-}
-
-/** A protection that is not the one that mprotect is about to set. */
-function otherProt(detail: number | undefined): SceneProt {
-  const isWritable = detail !== undefined && (detail & PROT_WRITE) !== 0;
-  return isWritable ? 'r' : 'rw';
-}
-
-function moveBack(range: readonly number[], by: number, pages: Map<number, BeforePage>): void {
-  for (const page of range) {
-    const [here, there] = [pages.get(page), pages.get(page + by)];
-    pages.set(page, here ?? there ?? { prot: 'rw', pfn: 0 });
-    if (here?.pfn === 0 && there !== undefined && there.pfn !== 0) pages.set(page, { ...here, pfn: there.pfn });
-    pages.delete(page + by);
-  }
 }
 
 /** Pages of the layout: `base` is page 0 of it, `last` its last one; only `near` ones have contents. */

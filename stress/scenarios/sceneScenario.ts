@@ -30,14 +30,12 @@ import { sysMmap, sysMprotect, sysMremap, sysMunmap } from '../../src/mm/syscall
 import { userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { PAGE_SIZE, vpnToAddr } from '../../src/mm/userSpace.ts';
 import type { Scene } from '../../src/report/sceneDocument.ts';
-import { layoutOf, protBits, type Layout, type LayoutOperation, type LayoutProcess } from './sceneLayout.ts';
+import { layoutsOf, protBits, type Layout, type LayoutOperation, type LayoutProcess } from './sceneLayout.ts';
 import { scenario, type Role, type Scenario } from './scenario.ts';
 import { compactFrame, forkOf, frameOf, type Stage } from './stage.ts';
 
 /** First page of the layout: all of it lies under one page table. */
 const BASE = 128;
-/** Threads of a scenario at most; the operations that ran when the finding was seen go first. */
-const MOST_THREADS = 4;
 const ANYWHERE = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
 
 interface Shared {
@@ -46,13 +44,17 @@ interface Shared {
   readonly pfn: Pfn;
 }
 
-/** The scenario of a scene. @throws UsageError when there is nothing in it to explore */
-export function sceneScenario(scene: Scene, id: string): Scenario {
-  const layout = layoutOf(scene);
-  const { processes, place } = layout;
-  const operations = layout.operations.slice(0, MOST_THREADS);
-  if (place.process < 0) throw new UsageError('the scene does not have the process that the finding is about');
-  if (operations.length < 2) throw new UsageError('fewer than two operations of the scene have to do with the finding');
+/** How many scenarios a scene has: it does not say for certain what was there and who took part. */
+export function countScenes(scene: Scene): number {
+  return layoutsOf(scene).length;
+}
+
+/** One of the scenarios of a scene, `variant` of them, the likeliest first. @throws UsageError when there is none */
+export function sceneScenario(scene: Scene, id: string, variant: number): Scenario {
+  const layout = layoutsOf(scene).at(variant);
+  if (layout === undefined) throw new UsageError(`the scene has no scenario number ${variant + 1}`);
+  const { processes, place, operations } = layout;
+  if (place.process < 0) throw new UsageError('the scene lacks the process that the finding is about');
   return scenario<Shared>({
     id,
     title: `page ${scene.place.page} of process ${scene.place.process}, as a stress run left it`,

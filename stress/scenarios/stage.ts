@@ -31,7 +31,7 @@ import { lockdepViolation } from '../../src/report/lockdepViolation.ts';
 import type { Rules } from '../../src/rules/rules.ts';
 
 /** Room for one process with a few pages; scenarios with more say so. */
-export const STAGE_MACHINE: MachineSize = {
+const STAGE_MACHINE: MachineSize = {
   ...SMALL_MACHINE,
   frames: 10,
   pageTables: 5,
@@ -65,7 +65,7 @@ const STAGE_LOCKDEP: LockdepSize = {
 };
 
 /** First page of every mapping that a set-up makes. */
-export const PAGE = 16;
+const PAGE = 16;
 
 export interface StageOptions {
   readonly rules: Rules;

@@ -16,6 +16,8 @@ import { mutexInit, mutexLock, mutexUnlock } from '../../src/locks/mutex.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { simExplore } from '../support/simConcurrent.ts';
 import { explored } from '../support/simTest.ts';
+import { lockWord, unlockWord } from '../../src/arena/wordLock.ts';
+import { twoLocks } from './knownPrograms.ts';
 import { BareWorld, LOCK_A, LOCK_B, X, Y, bareProgram, type BareThread } from './bare.ts';
 
 function takeBoth(first: number, second: number): BareThread {
@@ -38,12 +40,47 @@ describe.runIf(explored)('verdicts', () => {
     const { firstFailure, verdicts } = find([takeBoth(LOCK_A, LOCK_B), takeBoth(LOCK_B, LOCK_A)]);
     expect(verdicts.deadlock).toBe(1);
     expect(firstFailure?.violations[0]).toMatchObject({
-      kind: 'deadlock',
-      title: 'deadlock: 2 tasks sleep for ever',
-      signature: 'deadlock a word a word',
+      kind: 'hung',
+      title: 'hung: 2 tasks sleep for ever, everybody else has finished',
+      signature: 'hung a word a word',
     });
     const { evidence } = firstFailure!.violations[0];
     expect(evidence.slice(0, 2)).toEqual([`task 1 sleeps on word ${LOCK_B}`, `task 2 sleeps on word ${LOCK_A}`]);
+  });
+
+  it('deadlock: locks of one word name their holders, and the tasks that wait for each other', () => {
+    const { firstFailure } = explore({ ...twoLocks(true), strategy: 'dpor', executions: 10 });
+    expect(firstFailure?.violations[0]).toMatchObject({
+      kind: 'deadlock',
+      title: 'deadlock: tasks 1 and 2 wait for each other',
+      evidence: [
+        `task 1 waits for the lock at word ${LOCK_B}, held by task 2`,
+        `task 2 waits for the lock at word ${LOCK_A}, held by task 1`,
+        'after 4 steps',
+      ],
+    });
+  });
+
+  it('deadlock: who waits behind the circle is no part of it', () => {
+    const third: BareThread = (task: Task): Sim<void> => {
+      lockWord(task.heap, LOCK_A);
+      unlockWord(task.heap, LOCK_A);
+    };
+    const { threads } = twoLocks(true);
+    const { firstFailure } = find([...threads, third]);
+    expect(firstFailure?.violations[0].title).toBe('deadlock: tasks 1 and 2 wait for each other');
+  });
+
+  it('lost wake-up: the word was set before the task slept, and nobody wakes it', () => {
+    const sleeper = (task: Task): Sim<void> => parkWhile(task, X, 0);
+    const setter = (task: Task): Sim<void> => store(task.heap, X, 7);
+    const { firstFailure } = find([sleeper, setter]);
+    expect(firstFailure?.violations[0]).toMatchObject({
+      kind: 'hung',
+      title: 'lost wake-up: the word that 1 task sleeps on has changed, and nobody woke it',
+      signature: 'lost wake-up a word',
+    });
+    expect(firstFailure?.violations[0].evidence[0]).toBe(`task 1 fell asleep while word ${X} was 0; it is 7`);
   });
 
   it('deadlock: the same order has none', () => {
@@ -53,7 +90,7 @@ describe.runIf(explored)('verdicts', () => {
   it('deadlock: one task sleeps and the others have finished', () => {
     const sleeper = (task: Task): Sim<void> => parkWhile(task, X, 0);
     const { firstFailure } = find([sleeper, nothing]);
-    expect(firstFailure?.violations[0].title).toBe('deadlock: 1 task sleeps for ever');
+    expect(firstFailure?.violations[0].title).toBe('hung: 1 task sleeps for ever, everybody else has finished');
   });
 
   it('livelock: two tasks wait for each other in spin loops', () => {
@@ -62,7 +99,7 @@ describe.runIf(explored)('verdicts', () => {
     };
     const { firstFailure } = find([spinner, spinner]);
     expect(firstFailure).toMatchObject({ verdict: 'livelock', violations: [{ kind: 'livelock' }] });
-    expect(firstFailure?.violations[0].evidence).toEqual(['task 1 runs', 'task 2 runs']);
+    expect(firstFailure?.violations[0].evidence).toEqual(['task 1 spins', 'task 2 spins']);
   });
 
   it('livelock: a loop that never relaxes ends at the step limit too', () => {
@@ -200,6 +237,8 @@ simExplore(
   },
   ({ firstFailure }) => {
     expect(firstFailure?.violations[0].signature).toBe('deadlock test_mutex test_mutex');
-    expect(firstFailure?.violations[0].evidence[0]).toMatch(/^task 1 waits for test_mutex \(lock at word \d+\)$/);
+    expect(firstFailure?.violations[0].evidence[0]).toMatch(
+      /^task 1 waits for test_mutex \(lock at word \d+\), held by task 2$/,
+    );
   },
 );

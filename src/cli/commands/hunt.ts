@@ -10,7 +10,7 @@ import { exploredUrl } from '../artifacts.ts';
 import type { CliCommand } from '../command.ts';
 import { drawSeed } from '../drawSeed.ts';
 import { ExitCode } from '../exitCode.ts';
-import { allTargets, findingTarget, huntTargets, type Target, type TargetOptions } from '../huntTargets.ts';
+import { allTargets, findingTargets, huntTargets, type Target, type TargetOptions } from '../huntTargets.ts';
 import { keepFinding } from '../keepFinding.ts';
 import { interruptible } from '../interrupt.ts';
 import {
@@ -90,10 +90,13 @@ async function run(options: Options, names: readonly string[]): Promise<ExitCode
   const told = new Map<string, readonly string[]>();
   const results: HuntResult[] = [];
   const pool = new ExplorerPool(exploredUrl('exploreWorker'), options.workers);
+  const share = options.from === undefined ? options : shareOf(options, targets.length);
   const work = async (): Promise<void> => {
     for (const target of targets) {
       if (stop.signal.aborted) return;
-      results.push(await hunt(pool, target, seed, options, stop.signal, progress, told));
+      results.push(await hunt(pool, target, seed, share, stop.signal, progress, told));
+      // The scenarios of a scene are guesses at one and the same thing.
+      if (options.from !== undefined && results.some(({ found }) => found)) return;
     }
   };
   const { signalled } = await interruptible(() => stop.abort(), work).finally(() => pool.close());
@@ -118,10 +121,16 @@ function targetsOf(options: Options, names: readonly string[]): Target[] {
   const { all, from } = options;
   if (all && names.length > 0) throw new UsageError(`--all hunts everything: '${names[0]}' is one too many`);
   if (from !== undefined && (all || names.length > 0)) throw new UsageError('--from names all there is to hunt');
-  if (from !== undefined) return [findingTarget(readFinding(from), options)];
+  if (from !== undefined) return findingTargets(readFinding(from), options);
   if (all) return allTargets(options);
   if (names.length === 0) throw new UsageError('nothing to hunt: name a bug or a scenario, or use --all or --from');
   return huntTargets(names, options);
+}
+
+/** The scenarios of a scene share one budget. */
+function shareOf(options: Options, targets: number): Options {
+  const { executions, duration } = options;
+  return { ...options, executions: Math.ceil(executions / targets), duration: Math.ceil(duration / targets) };
 }
 
 /** Explores one target; writes a replay file if something is found. */
