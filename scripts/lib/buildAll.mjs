@@ -1,5 +1,5 @@
 /** The whole build: every bundle into a temporary folder, then swapped in at once; skipped when nothing changed. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findEntries } from './entries.mjs';
@@ -30,6 +30,8 @@ export async function buildAll({ force = false } = {}) {
         bundle({ root: ROOT, outDir: join(outDir, folder), inputs, flavour, instrument }),
       ),
     );
+    // Compiled on the host where it runs.
+    cpSync(join(ROOT, 'src/conform/live/recorder.c'), join(outDir, 'live/recorder.c'));
     if (existsSync(join(outDir, 'cli.mjs'))) chmodSync(join(outDir, 'cli.mjs'), 0o755);
     chmodSync(outDir, 0o755);
     writeFileSync(join(outDir, STAMP), stamp);

@@ -15,7 +15,7 @@ import { join } from 'node:path';
 
 const CLI = { cli: 'src/cli/main.ts' };
 const BENCH = { caseMain: 'bench/caseMain.ts' };
-const EXPLORED = { conform: 'src/conform/runner.ts' };
+const EXPLORED = { conform: 'src/conform/runner.ts', sequences: 'src/conform/random/sequenceRunner.ts' };
 
 /**
  * The bundles of this tree. `missing` names the fixed entries that are not there.

@@ -8,7 +8,7 @@ export function workerUrl(name: string, perturbed: boolean): URL {
   return new URL(`workers/${name}${perturbed ? '.perturbed' : ''}.mjs`, DIST);
 }
 
-/** Bundle of the explored build: `main`, `conform`, or a worker that explores. */
+/** Bundle of the explored build: `conform`, `sequences`, or a worker that explores. */
 export function exploredUrl(name: string): URL {
   return new URL(`explored/${name}.mjs`, DIST);
 }
@@ -16,4 +16,9 @@ export function exploredUrl(name: string): URL {
 /** Bundle of `bench/<name>.ts`. */
 export function benchUrl(name: string): URL {
   return new URL(`bench/${name}.mjs`, DIST);
+}
+
+/** Source of the recorder of `conform --live`, which is compiled where it runs. */
+export function recorderSourceUrl(): URL {
+  return new URL('live/recorder.c', DIST);
 }

@@ -1,4 +1,4 @@
-/** A conformance run: files in, totals and divergences out. */
+/** A conformance run: cases in, totals and divergences out. */
 
 import type { Divergence } from './divergence.ts';
 import type { StepOutcome } from './runCase.ts';
@@ -22,77 +22,98 @@ export interface SkippedCases {
   readonly families: Record<string, number>;
 }
 
+/** What a run has come to so far. */
 export interface ConformResult {
-  readonly files: number;
-  readonly totals: Readonly<Totals>;
+  files: number;
+  readonly totals: Totals;
   /** In the order of the files. */
-  readonly families: ReadonlyMap<string, Readonly<Totals>>;
-  readonly skipped: readonly Readonly<SkippedCases>[];
-  readonly divergences: readonly Divergence[];
+  readonly families: Map<string, Totals>;
+  /** By operation and reason. */
+  readonly skipped: Map<string, SkippedCases>;
+  readonly divergences: Divergence[];
   /** Steps of the cases that were run, and how long running them took; reading the files is not in it. */
-  readonly steps: number;
-  readonly runMs: number;
+  steps: number;
+  runMs: number;
 }
 
 export interface ConformOptions {
   readonly files: readonly string[];
-  readonly runner: CaseRunner;
+  /** The runner of the kernel that a case is to be held against. */
+  readonly runnerFor: (trace: TraceCase) => CaseRunner;
   /** Only the case of this id. */
   readonly caseId: string | null;
-  readonly observer: CaseObserver | null;
+  readonly observer: CaseObserver;
 }
 
 /** Told of the cases as they are run or left out. */
 export interface CaseObserver {
-  readonly caseSkipped: (trace: TraceCase, missing: MissingOperation) => void;
-  readonly caseStarted: (trace: TraceCase) => void;
-  readonly stepAgreed: (trace: TraceCase, outcome: StepOutcome) => void;
-  readonly caseEnded: (trace: TraceCase, divergence: Divergence | null) => void;
+  readonly caseStarted?: (trace: TraceCase) => void;
+  readonly stepAgreed?: (trace: TraceCase, outcome: StepOutcome) => void;
+  readonly caseSkipped?: (trace: TraceCase, missing: MissingOperation) => void;
+  readonly caseEnded?: (trace: TraceCase, divergence: Divergence | null) => void;
+}
+
+export function emptyResult(): ConformResult {
+  return {
+    files: 0,
+    totals: noCases(),
+    families: new Map(),
+    skipped: new Map(),
+    divergences: [],
+    steps: 0,
+    runMs: 0,
+  };
 }
 
 /** Reads and runs every case. @throws UsageError for input that is not a trace */
-export async function conform({ files, runner, caseId, observer }: ConformOptions): Promise<ConformResult> {
-  const totals = noCases();
-  const families = new Map<string, Totals>();
-  const skipped = new Map<string, SkippedCases>();
-  const divergences: Divergence[] = [];
-  let steps = 0;
-  let runMs = 0;
+export async function conform({ files, runnerFor, caseId, observer }: ConformOptions): Promise<ConformResult> {
+  const result = emptyResult();
+  result.files = files.length;
   for (const file of files) {
     for await (const trace of readTraceFile(file)) {
-      if (caseId !== null && trace.id !== caseId) continue;
-      const family = families.get(trace.family) ?? noCases();
-      families.set(trace.family, family);
-      const count = (outcome: 'passed' | 'failed' | 'skipped'): void => {
-        for (const sum of [totals, family]) {
-          sum.cases++;
-          sum[outcome]++;
-        }
-      };
-      const missing = findMissingOperation(trace);
-      if (missing !== null) {
-        count('skipped');
-        countSkipped(skipped, trace, missing);
-        observer?.caseSkipped(trace, missing);
-        continue;
-      }
-      const start = performance.now();
-      const divergence = runObserved(runner, trace, observer);
-      runMs += performance.now() - start;
-      steps += divergence === null ? trace.steps.length : divergence.step;
-      count(divergence === null ? 'passed' : 'failed');
-      if (divergence !== null) divergences.push(divergence);
+      if (caseId === null || trace.id === caseId) judgeCase(result, trace, runnerFor(trace), observer);
     }
   }
-  return { files: files.length, totals, families, skipped: [...skipped.values()], divergences, steps, runMs };
+  return result;
 }
 
-function runObserved(runner: CaseRunner, trace: TraceCase, observer: CaseObserver | null): Divergence | null {
-  if (observer === null) return runner(trace, null);
-  observer.caseStarted(trace);
-  const divergence = runner(trace, (outcome) => observer.stepAgreed(trace, outcome));
-  observer.caseEnded(trace, divergence);
+/** Runs one case, or leaves it out when the simulated kernel lacks an operation, and counts it. */
+export function judgeCase(
+  result: ConformResult,
+  trace: TraceCase,
+  run: CaseRunner,
+  observer: CaseObserver,
+): Divergence | null {
+  const missing = findMissingOperation(trace);
+  if (missing !== null) {
+    count(result, trace, 'skipped');
+    countSkipped(result.skipped, trace, missing);
+    observer.caseSkipped?.(trace, missing);
+    return null;
+  }
+  observer.caseStarted?.(trace);
+  const { stepAgreed } = observer;
+  const start = performance.now();
+  const divergence = run(trace, stepAgreed === undefined ? null : (outcome) => stepAgreed(trace, outcome));
+  result.runMs += performance.now() - start;
+  result.steps += divergence === null ? trace.steps.length : divergence.step;
+  count(result, trace, divergence === null ? 'passed' : 'failed');
+  if (divergence !== null) result.divergences.push(divergence);
+  observer.caseEnded?.(trace, divergence);
   return divergence;
+}
+
+function count(
+  { totals, families }: ConformResult,
+  { family }: TraceCase,
+  outcome: Exclude<keyof Totals, 'cases'>,
+): void {
+  const ofFamily = families.get(family) ?? noCases();
+  families.set(family, ofFamily);
+  for (const sum of [totals, ofFamily]) {
+    sum.cases++;
+    sum[outcome]++;
+  }
 }
 
 function countSkipped(skipped: Map<string, SkippedCases>, { family }: TraceCase, missing: MissingOperation): void {

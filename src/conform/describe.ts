@@ -20,9 +20,9 @@ function describeAction(action: Action): string {
   return `${action.op}(${words.join(', ')})`;
 }
 
-/** `mremap(...) = EINVAL`. */
-export function describeStep(action: Action, result: Result): string {
-  return `${describeAction(action)} = ${result}`;
+/** `mremap(...) = EINVAL`; without the result if none is given. */
+export function describeStep(action: Action, result?: Result): string {
+  return result === undefined ? describeAction(action) : `${describeAction(action)} = ${result}`;
 }
 
 /** `f0 xe 64`: label, letters, stamp; `f0 *2 64` for a frame that is mapped twice; `z` for the zero page. */

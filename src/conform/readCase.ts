@@ -37,8 +37,15 @@ function expectValue(window: JsonObject, key: string, expected: string | number)
   }
 }
 
+/** Where a case was read. */
+export interface CasePlace {
+  readonly header: TraceHeader;
+  readonly file: string;
+  readonly line: number;
+}
+
 /** Any other line. @throws Malformed */
-export function readCase(value: unknown, file: string, line: number): TraceCase {
+export function readCase(value: unknown, { header, file, line }: CasePlace): TraceCase {
   const record = objectOf(value, '', ['id', 'family', 'memlock', 'steps', 'end']);
   const id = textOf(record['id'], 'id');
   const family = textOf(record['family'], 'family');
@@ -59,7 +66,7 @@ export function readCase(value: unknown, file: string, line: number): TraceCase 
     steps.push({ action, result, after: state });
   }
   checkEnd(record['end'], state);
-  return { id, family, memlock, steps, file, line };
+  return { id, family, memlock, steps, kernel: header.kernel, file, line };
 }
 
 /** Which processes live and what they pinned: a step of a dead one is no trace of anything. */

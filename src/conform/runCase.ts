@@ -63,7 +63,7 @@ export function runCase({ task, trace, atBoot, progress, onStep }: CaseRun): Sim
     progress.step = step;
     const result = executeStep(task, processes, action);
     const observed = observeAll(task.heap, processes);
-    const state = labelState(frames, observed);
+    const state = labelState(frames, observed, action.op === 'ksm');
     const outcome = { step, result, state };
     const difference = findLeftover(observed) ?? findDifference({ result: recorded, state: after }, outcome);
     if (difference !== null) {

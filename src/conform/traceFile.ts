@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { UsageError } from '../base/usageError.ts';
 import { Malformed } from './malformed.ts';
 import { readCase, readHeader } from './readCase.ts';
-import type { TraceCase } from './traceFormat.ts';
+import type { TraceCase, TraceHeader } from './traceFormat.ts';
 
 /** Name of the standard input as an operand. */
 export const STDIN = '-';
@@ -14,15 +14,17 @@ export async function* readTraceFile(file: string): AsyncGenerator<TraceCase> {
   const name = file === STDIN ? '<stdin>' : file;
   const input = file === STDIN ? process.stdin : createReadStream(file);
   const lineOfId = new Map<string, number>();
+  let header: TraceHeader | null = null;
   let line = 0;
   for await (const bytes of splitLines(input, name)) {
     line++;
     const value = refusing(name, line, () => parseLine(bytes));
-    if (line === 1) {
-      refusing(name, line, () => readHeader(value));
+    if (header === null) {
+      header = refusing(name, line, () => readHeader(value));
       continue;
     }
-    const record = refusing(name, line, () => readCase(value, name, line));
+    const place = { header, file: name, line };
+    const record = refusing(name, line, () => readCase(value, place));
     const earlier = lineOfId.get(record.id);
     if (earlier !== undefined)
       throw new UsageError(`${name}:${line}: id: '${record.id}' is on line ${earlier} already`);

@@ -129,6 +129,8 @@ export interface TraceCase {
   /** RLIMIT_MEMLOCK in pages, or null. */
   readonly memlock: number | null;
   readonly steps: readonly TraceStep[];
+  /** The kernel it was recorded on, in the words of the file's header. */
+  readonly kernel: string;
   /** Where the case stands, for messages. */
   readonly file: string;
   readonly line: number;

@@ -20,7 +20,8 @@ export function findMissingOperation({ steps }: TraceCase): MissingOperation | n
   return null;
 }
 
-function missingReason(action: Action): string | null {
+/** Why an action cannot be simulated, or null. */
+export function missingReason(action: Action): string | null {
   if (action.op === 'mmap') {
     if (action.flags.includes('hugetlb')) return 'hugetlb mappings are not simulated yet';
   }

@@ -157,7 +157,7 @@ function remapMove(task: Task, vrm: VmaRemap): Sim<number> {
     seen = true;
     target = moved + vrm.newLen;
     lastEnd = vmaLast;
-    // What was moved may have merged with what it was moved from, and then reaches beyond the range.
+    // The range may end inside of this VMA, and a merge may since have made one that reaches over both.
     vma = lastEnd < end ? vmaFindRange(task, vrm.mm, lastEnd, end) : NO_VMA;
   }
   return result;

@@ -72,6 +72,42 @@ const BAD: [args: string[], names: string][] = [
   [['conform'], 'file'],
   [['conform', 'missing.jsonl'], 'missing.jsonl'],
   [['conform', '--build', 'both', 'folder'], 'both'],
+  [['conform', '--kernel', 'linux-1.0', '-'], 'linux-1.0'],
+  [['conform', '--bug', 'no-such-bug', '-'], 'no-such-bug'],
+  [['conform', '--set', 'mremap.flush=sometimes', '-'], 'sometimes'],
+  [['conform', '--trace', '--json', '-'], '--json'],
+  [['conform', '-q', '-v', '-'], '--verbose'],
+  [['conform', '--live', '--family', 'fork'], 'mremap-errno'],
+  [['conform', '--live', '--cases', '0'], '--cases'],
+  [['conform', '--live', 'missing.jsonl'], 'missing.jsonl'],
+  [['conform', '--record', 'missing/all.jsonl'], 'does not exist'],
+  [['conform', '--random', '-1'], '--random'],
+  [['conform', '--random', '1', '--live'], '--live'],
+  [['conform', '--random', '1', 'folder'], 'folder'],
+  [['conform', '/dev/null'], '/dev/null:1: the header is missing'],
+];
+
+const HEADER = {
+  type: 'header',
+  format: 1,
+  kernel: 'Linux 6.18',
+  window: { base: '0x7f0000000000', pages: 4096, task_size: '0x7ffffffff000' },
+};
+const CASE = { id: 'c', family: 'f', memlock: null, steps: [], end: { vmas: 0, pages: 0 } };
+
+/** Traces on the standard input, by lines, and the place and reason that the message must give. */
+const BAD_TRACES: [lines: unknown[], names: string][] = [
+  [[], '<stdin>:1: the header is missing'],
+  [[CASE], '<stdin>:1: type: the first line of a trace file is its header'],
+  [[{ ...HEADER, format: 2 }], '<stdin>:1: format: this program reads format 1'],
+  [[{ ...HEADER, window: { ...HEADER.window, pages: 8 } }], '<stdin>:1: window.pages: the simulated machine has 4096'],
+  [[{ ...HEADER, kernel: 'Linux 5.4' }, CASE], "<stdin>:1: kernel: no preset is 'Linux 5.4'"],
+  [[HEADER, 7], '<stdin>:2: expected an object, not 7'],
+  [[HEADER, { ...CASE, id: '' }], '<stdin>:2: id: expected text'],
+  [[HEADER, { ...CASE, memlock: -1 }], '<stdin>:2: memlock: expected a whole number'],
+  [[HEADER, { ...CASE, steps: [{ op: 'brk' }] }], '<stdin>:2: steps[0].op: expected one of mmap'],
+  [[HEADER, { ...CASE, steps: [{ op: 'ksm', r: 0, d: { 7: {} } }] }], '<stdin>:2: steps[0].d.7: unknown key'],
+  [[HEADER, CASE, CASE], "<stdin>:3: id: 'c' is on line 2 already"],
 ];
 
 /** Files that cannot be written, from the working folder. */
@@ -92,8 +128,8 @@ beforeAll(() => {
 
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
-function expectRefused(args: string[], names: string): void {
-  const { status, stdout, stderr } = runMmstorm(args, { cwd });
+function expectRefused(args: string[], names: string, input = ''): void {
+  const { status, stdout, stderr } = runMmstorm(args, { cwd, input: Buffer.from(input) });
   expect(stderr).toMatch(/^mmstorm[^\n]*--help\n$/);
   expect(stderr).toContain(names);
   expect(stderr).not.toContain('\u001b');
@@ -103,6 +139,10 @@ function expectRefused(args: string[], names: string): void {
 
 describe('bad usage', () => {
   it.each(BAD)('mmstorm %j is refused', (args, names) => expectRefused(args, names));
+
+  it.each(BAD_TRACES)('mmstorm conform - refuses %j', (lines, names) => {
+    expectRefused(['conform', '-'], names, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  });
 
   it.each(BAD_OUTPUT)('-o %j is refused', (file, reason) => expectRefused(['rules', '--json', '-o', file], reason));
 });

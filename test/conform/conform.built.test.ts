@@ -20,6 +20,13 @@ function report(...args: string[]): { status: number | null; report: Report } {
   return { status, report: JSON.parse(stdout) as Report };
 }
 
+/** A case that this build leaves out, or null when it can run all. */
+function skippedCase(): { id: string; reason: string } | null {
+  const { stdout } = runMmstorm(['conform', TRACES, '-v']);
+  const [, id, reason] = /^(\S+): skipped for \w+: (.+)$/m.exec(stdout) ?? [];
+  return id === undefined || reason === undefined ? null : { id, reason };
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'mmstorm-conform-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -76,6 +83,39 @@ describe('mmstorm conform', () => {
     const { status, report: result } = report(join(TRACES, 'pin-fork.jsonl'), '--set', 'fork.pinnedPage=share');
     expect(status).toBe(1);
     expect(result.divergences.every(({ op }) => op === 'fork')).toBe(true);
+  });
+
+  it('a bug of the catalogue, a line for each case, and no more than totals when quiet', () => {
+    const file = join(TRACES, 'pin-fork.jsonl');
+    const verbose = runMmstorm(['conform', file, '--bug', 'fork-shares-pinned-page', '-v']);
+    expect(verbose.status).toBe(1);
+    expect(verbose.stdout).toMatch(/^pin-fork-\d+: passed, \d+ steps$/m);
+    expect(verbose.stdout).toMatch(/^pin-fork-\d+: failed at step \d+$/m);
+    expect(verbose.stdout).toMatch(/^pin-fork-\d+: skipped for \w+: .+$/m);
+    const quiet = runMmstorm(['conform', file, '-q']);
+    expect(quiet).toMatchObject({ status: 0, stderr: '' });
+    expect(quiet.stdout).toMatch(/^linux-6\.18, threads build: 1 file, 14 cases: \d+ passed, 0 failed, .+\n$/);
+  });
+
+  it('the recording says which kernel, unless the command line does', () => {
+    const file = join(folder, 'newer.jsonl');
+    const text = readFileSync(join(TRACES, 'fork-cow.jsonl'), 'utf8');
+    writeFileSync(file, text.replace('Linux 6.18', 'Linux 7.0'));
+    const kernelOf = (...args: string[]) => (report(file, ...args).report as unknown as { kernel: string }).kernel;
+    expect(kernelOf()).toBe('linux-7.0');
+    expect(kernelOf('--kernel', 'linux-6.18')).toBe('linux-6.18');
+    expect((report(file, TRACES).report as unknown as { kernel: string }).kernel).toBe('linux-7.0, linux-6.18');
+    rmSync(file);
+  });
+
+  it('a case that was asked for but left out is no success', () => {
+    const missing = skippedCase();
+    if (missing === null) return;
+    const { status, stderr } = runMmstorm(['conform', TRACES, '--case', missing.id]);
+    expect(status).toBe(4);
+    expect(stderr).toContain(`case '${missing.id}' was skipped: ${missing.reason}`);
+    const { report: result } = report(TRACES, '--case', missing.id);
+    expect(result).toMatchObject({ cases: 1, passed: 0, failed: 0, skipped: [{ cases: 1 }] });
   });
 
   it.each([

@@ -11,7 +11,8 @@ import { DIVERGENT, TRACES } from './fixtures.ts';
 const files = findTraceFiles([TRACES]);
 
 function run(kernel: string) {
-  return conform({ files, runner: createRunner(kernelPreset(kernel).rules), caseId: null, observer: null });
+  const runner = createRunner(kernelPreset(kernel).rules);
+  return conform({ files, runnerFor: () => runner, caseId: null, observer: {} });
 }
 
 describe('conformance', () => {

@@ -228,6 +228,13 @@ describe('several VMAs at once', () => {
   `,
   );
   scriptTest(
+    'a destination that merges with its unfaulted source is not taken for one more source',
+    `
+    map 0 8 rw
+    keep 4 3 8 = 8            see 0 wwwwwwwwwww
+  `,
+  );
+  scriptTest(
     'may end in a hole',
     `
     map 0 4 rw

@@ -1,43 +1,41 @@
 /**
- * Random sequences of operations on simulated processes. Simulated code: the same functions run in both builds.
+ * Random sequences of operations on simulated processes, held against the plain model after each step. Simulated code: the
+ * same functions run in both builds.
  */
-import type { Access, Sim } from '../../src/base/sim.ts';
-import { describeStep } from '../../src/conform/describe.ts';
-import { executeStep, exitProcess, type SimulatedProcess } from '../../src/conform/execute.ts';
-import { observeProcess, type ObservedProcess } from '../../src/conform/observe.ts';
-import type { Action, Result } from '../../src/conform/traceFormat.ts';
-import type { Task } from '../../src/cpu/task.ts';
-import { NO_MM, type MmPtr, type Vpn } from '../../src/layout/ids.ts';
-import { synchronizeRcu } from '../../src/locks/rcu.ts';
-import { mmAlloc } from '../../src/mm/mmStruct.ts';
-import { setMmapWindow } from '../../src/mm/userSpace.ts';
-import { FIRST, WINDOW, actionOf, type Command, type LiveProcesses } from './addressSpaceCommand.ts';
-import { AddressSpaceModel } from './addressSpaceModel.ts';
-import { observedProblems } from './observedProblems.ts';
 
-export interface Script {
+import type { Access, Sim } from '../../base/sim.ts';
+import type { Task } from '../../cpu/task.ts';
+import { NO_MM, type MmPtr, type Vpn } from '../../layout/ids.ts';
+import { synchronizeRcu } from '../../locks/rcu.ts';
+import { mmAlloc } from '../../mm/mmStruct.ts';
+import { setMmapWindow } from '../../mm/userSpace.ts';
+import { executeStep, exitProcess, type SimulatedProcess } from '../execute.ts';
+import { observeProcess, type ObservedProcess } from '../observe.ts';
+import type { Action, Result } from '../traceFormat.ts';
+import type { LiveProcesses } from './draw.ts';
+import { observedProblems } from './observedProblems.ts';
+import { SpaceModel } from './spaceModel.ts';
+
+/** Pages of the window: few, so that mappings meet. */
+export const SEQUENCE_WINDOW = 24;
+
+export interface Sequence {
   readonly task: Task;
-  readonly commands: readonly Command[];
-  /** Receives each step, so that a failure can be read. */
-  readonly log: string[];
+  /** The next step, null for none this time, undefined at the end. */
+  readonly next: (alive: LiveProcesses) => Action | null | undefined;
+  /** Receives each step before it is made. */
+  readonly log: Action[];
 }
 
-/** Runs the commands on simulated processes and on the model. @throws Error where they part */
-export function runScript({ task, commands, log }: Script): Sim<void> {
-  const model = new AddressSpaceModel(WINDOW);
+/** Runs the steps on simulated processes and on the model. @throws Error where they part */
+export function runSequence({ task, next, log }: Sequence): Sim<void> {
+  const model = new SpaceModel(SEQUENCE_WINDOW);
   const processes = startProcess(task);
-  executeStep(task, processes, FIRST);
-  model.perform(FIRST, 0);
-  let forks = 0;
-  let pins = 0;
-  for (const command of commands) {
-    const action = actionOf(command, model, forks, pins);
+  for (let action = next(model); action !== undefined; action = next(model)) {
     if (action === null) continue;
-    if (action.op === 'fork') forks++;
-    if (action.op === 'pin') pins++;
+    log.push(action);
     const vmaEnd = vmaEndOf(task, processes, action);
     const result = executeStep(task, processes, action);
-    log.push(describeStep(action, result));
     check(model.perform(action, vmaEnd), result, model.differences(task.heap, processes));
     check(0, 0, observedProblems(observeAll(task, processes)));
   }
@@ -45,19 +43,21 @@ export function runScript({ task, commands, log }: Script): Sim<void> {
 }
 
 /**
- * Runs the commands while allocations fail at random: whatever fails must leave processes whole. There is no model of what
+ * Runs the steps while allocations fail at random: whatever fails must leave processes whole. There is no model of what
  * they then hold. @throws Error when page tables, VMAs and counts contradict each other
  */
-export function runShortOfMemory({ task, commands, log }: Script): Sim<void> {
+export function runShortOfMemory({ task, next, log }: Sequence): Sim<void> {
   const processes = startProcess(task);
-  executeStep(task, processes, FIRST);
-  let pins = 0;
-  for (const command of commands) {
-    const alive = liveProcesses(task, processes);
-    const action = actionOf(command, alive, processes.length - 1, pins);
+  for (
+    let action = next(liveProcesses(task, processes));
+    action !== undefined;
+    action = next(liveProcesses(task, processes))
+  ) {
     if (action === null) continue;
-    if (action.op === 'pin') pins++;
-    log.push(describeStep(action, executeStep(task, processes, action)));
+    // A fork that failed has no child: the numbers of later ones are taken from those that there are.
+    const step = action.op === 'fork' ? { ...action, child: processes.length } : action;
+    log.push(step);
+    executeStep(task, processes, step);
     check(0, 0, observedProblems(observeAll(task, processes)));
   }
   exitAll(task, processes);
@@ -66,7 +66,7 @@ export function runShortOfMemory({ task, commands, log }: Script): Sim<void> {
 function startProcess(task: Task): Sim<SimulatedProcess[]> {
   let mm: MmPtr = NO_MM;
   while (mm === NO_MM) mm = mmAlloc(task);
-  setMmapWindow(task, mm, 0 as Vpn, WINDOW as Vpn);
+  setMmapWindow(task, mm, 0 as Vpn, SEQUENCE_WINDOW as Vpn);
   return [{ mm, pins: new Map() }];
 }
 
@@ -100,6 +100,6 @@ function vmaEndOf(task: Task, processes: readonly SimulatedProcess[], action: Ac
 }
 
 function check(expected: Result, actual: Result, differences: readonly string[]): void {
-  if (expected !== actual) throw new Error(`the result must be ${expected}`);
+  if (expected !== actual) throw new Error(`the result is ${actual}, should be ${expected}`);
   if (differences.length > 0) throw new Error(differences.join('; '));
 }

@@ -1,5 +1,5 @@
 /** What must hold of every state of a machine at rest, whatever was done to it (trace format, section 9). */
-import type { ObservedPage, ObservedProcess } from '../../src/conform/observe.ts';
+import type { ObservedPage, ObservedProcess } from '../observe.ts';
 
 /** Contradictions between VMAs, page tables and counts, as texts. */
 export function observedProblems(observed: ReadonlyMap<number, ObservedProcess>): string[] {

@@ -3,11 +3,11 @@
  * operation and the contents afterwards. VMAs, page tables, sharing and reuse do not exist here; where a result
  * depends on how the kernel cut the space into VMAs (mremap), the caller says where the VMA ends.
  */
-import type { SimulatedProcess } from '../../src/conform/execute.ts';
-import { observeProcess, type ObservedProcess } from '../../src/conform/observe.ts';
-import type { Action, Protection, Result } from '../../src/conform/traceFormat.ts';
-import type { Heap } from '../../src/arena/heap.ts';
-import { pageContent } from '../../src/layout/page.ts';
+import type { SimulatedProcess } from '../execute.ts';
+import { observeProcess, type ObservedProcess } from '../observe.ts';
+import type { Action, Protection, Result } from '../traceFormat.ts';
+import type { Heap } from '../../arena/heap.ts';
+import { pageContent } from '../../layout/page.ts';
 
 /** One page of a process. Its identity survives a move, so that a pin can follow it. */
 interface ModelPage {
@@ -26,7 +26,7 @@ type Of<Op extends Action['op']> = Extract<Action, { readonly op: Op }>;
 
 const PERMS: Readonly<Record<Protection, string>> = { none: '---p', r: 'r--p', rw: 'rw-p' };
 
-export class AddressSpaceModel {
+export class SpaceModel {
   readonly window: number;
   readonly processes = new Map<number, Pages>([[0, new Map()]]);
   private pins: Pin[] = [];
@@ -108,9 +108,16 @@ export class AddressSpaceModel {
     const pages = this.pagesOf(action.p);
     const [start, end] = rangeOf(action);
     const count = Number(action.newLen.text);
-    if (action.flags.includes('fixed')) return this.moveTo(pages, start, end, Number(action.to!.text));
-    if (!pages.has(start)) return 'EFAULT';
     const dontUnmap = action.flags.includes('dontunmap');
+    if (dontUnmap && count !== end - start) return 'EINVAL';
+    if (action.flags.includes('fixed')) {
+      const to = Number(action.to!.text);
+      if (count !== end - start) return this.moveAndResize(pages, action, to, vmaEnd);
+      return this.moveTo(pages, [start, end], to, dontUnmap);
+    }
+    const hint = dontUnmap && action.to !== null ? Number(action.to.text) : null;
+    if (hint !== null && start < hint + count && hint < end) return 'EINVAL';
+    if (!pages.has(start)) return 'EFAULT';
     if (!dontUnmap && count <= end - start) {
       this.unmap(pages, start + count, end);
       return start;
@@ -118,7 +125,7 @@ export class AddressSpaceModel {
     if (vmaEnd < end) return 'EFAULT';
     const { prot } = pages.get(start)!;
     const canGrow = vmaEnd === end && start + count <= this.window && this.isFree(pages, end, start + count);
-    const target = !dontUnmap && canGrow ? start : this.findTarget(pages, action, count);
+    const target = !dontUnmap && canGrow ? start : this.findTarget(pages, action, count, hint);
     if (target === null) return 'ENOMEM';
     if (target !== start) this.movePages(pages, start, end, target);
     for (let page = target + end - start; page < target + count; page++) pages.set(page, { prot, value: 0 });
@@ -126,15 +133,35 @@ export class AddressSpaceModel {
     return target;
   }
 
-  private findTarget(pages: Pages, { flags }: Of<'mremap'>, count: number): number | null {
+  private findTarget(pages: Pages, { flags }: Of<'mremap'>, count: number, hint: number | null): number | null {
+    if (hint !== null && hint + count <= this.window && this.isFree(pages, hint, hint + count)) return hint;
     return flags.includes('maymove') ? this.highestGap(pages, count) : null;
   }
 
   /** MREMAP_FIXED with equal lengths: what is mapped moves, what lies opposite a hole stays. */
-  private moveTo(pages: Pages, start: number, end: number, to: number): Result {
+  private moveTo(pages: Pages, [start, end]: [number, number], to: number, dontUnmap: boolean): Result {
     if (start < to + (end - start) && to < end) return 'EINVAL';
     if (!pages.has(start)) return 'EFAULT';
+    const left = this.mappedIn(pages, start, end).map((page): [number, ModelPage] => {
+      return [page, { prot: pages.get(page)!.prot, value: 0 }];
+    });
     this.movePages(pages, start, end, to);
+    if (dontUnmap) for (const [page, empty] of left) pages.set(page, empty);
+    return to;
+  }
+
+  /** MREMAP_FIXED with another length: of one VMA, whose tail goes or which is followed by empty pages. */
+  private moveAndResize(pages: Pages, action: Of<'mremap'>, to: number, vmaEnd: number): Result {
+    const [start, end] = rangeOf(action);
+    const count = Number(action.newLen.text);
+    const kept = Math.min(end, start + count);
+    if (start < to + count && to < end) return 'EINVAL';
+    if (!pages.has(start) || vmaEnd < kept) return 'EFAULT';
+    const { prot } = pages.get(start)!;
+    this.unmap(pages, to, to + count);
+    this.unmap(pages, kept, end);
+    this.movePages(pages, start, kept, to);
+    for (let page = to + kept - start; page < to + count; page++) pages.set(page, { prot, value: 0 });
     return to;
   }
 
