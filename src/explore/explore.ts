@@ -29,6 +29,16 @@ export interface Program<T, W extends World<T> = World<T>> {
   readonly observers?: readonly AccessObserver[] | undefined;
   /** Judges, alone, the end of an execution in which every thread finished: reports to the sink, or throws. */
   readonly check?: (world: W, sink: ViolationSink) => Sim<void>;
+  /** Operations of the threads, for whoever cuts a failing program down (reduceProgram). */
+  readonly variants?: Variants<T, W> | undefined;
+}
+
+/** A program whose threads are lists of operations. */
+export interface Variants<T, W extends World<T> = World<T>> {
+  /** Number of operations of each thread. */
+  readonly operations: readonly number[];
+  /** The same program with only these operations, by thread and in order; a thread without any does nothing. */
+  keep(kept: readonly (readonly number[])[]): Program<T, W>;
 }
 
 export interface ExploreOptions {
@@ -126,13 +136,19 @@ export function replay<T, W extends World<T>>(
 }
 
 /** Everything an exploration needs, built once. */
-interface Prepared<T> {
+export interface Prepared<T, W extends World<T> = World<T>> {
+  readonly world: W;
   readonly execution: Execution<T>;
   /** The check at the end, or null. */
   readonly judge: (() => void) | null;
 }
 
-function prepare<T, W extends World<T>>(program: Program<T, W>, strategy: Strategy, maxSteps: number): Prepared<T> {
+/** Sets a program up, to be run under `strategy`. */
+export function prepare<T, W extends World<T>>(
+  program: Program<T, W>,
+  strategy: Strategy,
+  maxSteps = DEFAULT_MAX_STEPS,
+): Prepared<T, W> {
   const { threads, daemons = [], observers = [], setup, check } = program;
   if (threads.length < 1 || threads.length + daemons.length > MAX_TASKS) {
     throw new UsageError(`${threads.length + daemons.length} threads: 1 to ${MAX_TASKS} can be explored`);
@@ -144,12 +160,13 @@ function prepare<T, W extends World<T>>(program: Program<T, W>, strategy: Strate
   };
   const world = runAlone(setup, sink);
   execution = new Execution({ world, threads, daemons, strategy, observers, maxSteps });
-  if (check === undefined) return { execution, judge: null };
+  if (check === undefined) return { world, execution, judge: null };
   const checkWorld = (end: W): Sim<void> => check(end, sink);
-  return { execution, judge: () => runAlone(checkWorld, world) };
+  return { world, execution, judge: () => runAlone(checkWorld, world) };
 }
 
-function runAndJudge<T>(execution: Execution<T>, judge: (() => void) | null): Verdict {
+/** One execution and, if every thread finished, the check at the end. */
+export function runAndJudge<T>(execution: Execution<T>, judge: (() => void) | null): Verdict {
   const verdict = execution.run();
   if (verdict !== 'done' || judge === null) return verdict;
   try {

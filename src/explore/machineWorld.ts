@@ -2,6 +2,10 @@
 
 import { restoreArena, snapshotArena } from '../arena/arena.ts';
 import type { Heap } from '../arena/heap.ts';
+import { machineNames } from '../check/machineNames.ts';
+import type { WordNames } from '../check/wordNames.ts';
+import { guardHook } from '../cpu/hookGuard.ts';
+import type { LockStatsHook } from '../cpu/hooks.ts';
 import type { Task } from '../cpu/task.ts';
 import type { MutexPtr, RwSemPtr, SpinLockPtr } from '../layout/ids.ts';
 import { LOCK_CLASSES, type LockFamily } from '../layout/lockClass.ts';
@@ -22,6 +26,7 @@ export class MachineWorld implements World<Task> {
   tasks: Task[] = [];
   private readonly snapshot: Int32Array;
   private readonly makeTask: (index: number) => Task;
+  private lockHook: LockStatsHook | null = null;
 
   /** Takes the machine as it is now for the start. @param makeTask the task of a thread, made anew for each execution */
   constructor(heap: Heap, makeTask: (index: number) => Task) {
@@ -36,7 +41,24 @@ export class MachineWorld implements World<Task> {
   }
 
   task(index: number): Task {
-    return (this.tasks[index] ??= this.makeTask(index));
+    return (this.tasks[index] ??= this.newTask(index));
+  }
+
+  get names(): WordNames {
+    return machineNames(this.heap);
+  }
+
+  waitsFor(index: number): number {
+    return taskBlockedOn(this.heap, this.task(index).ptr);
+  }
+
+  watchLocks(hook: LockStatsHook | null): void {
+    this.lockHook = hook === null ? null : guardHook(hook);
+  }
+
+  private newTask(index: number): Task {
+    const task = this.makeTask(index);
+    return this.lockHook === null ? task : { ...task, lockStats: this.lockHook };
   }
 
   describeWait(index: number, word: number): WaitDescription {

@@ -6,6 +6,8 @@
 import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
 import type { Sim } from '../base/sim.ts';
+import type { WordNames } from '../check/wordNames.ts';
+import type { LockStatsHook } from '../cpu/hooks.ts';
 
 /** Receives what a detector found, at the moment it is true; the execution ends at the next point. */
 export type ViolationSink = (violation: Violation) => void;
@@ -19,6 +21,12 @@ export interface World<T> {
   task(index: number): T;
   /** What a sleeping thread waits for, for reports; `word` is what it sleeps on. */
   describeWait?(index: number, word: number): WaitDescription;
+  /** Names for the words of the memory, for reports. */
+  readonly names?: WordNames;
+  /** The lock (its first word) that a sleeping thread waits for; 0 if it waits for none. */
+  waitsFor?(index: number): number;
+  /** Threads of the executions to come tell `hook` of their lock operations; null: no longer. */
+  watchLocks?(hook: LockStatsHook | null): void;
 }
 
 export interface WaitDescription {

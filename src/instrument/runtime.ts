@@ -107,11 +107,17 @@ export const L = {
   words: new Int32Array(1024),
   /** Budget that was taken away when the mode became `cut`. */
   kept: 0,
+  /** Who is told of each access of the one execution that is to be explained; null in all others. */
+  trace: null as AccessTrace | null,
 };
+
+/** Is told of an access when it has just been made: its word, kind and value. */
+export type AccessTrace = (at: number, kind: number, value: number) => void;
 
 /** Logs an access of the running task, if accesses are logged now. */
 export function logAccess(at: number, kind: number, value: number): void {
   if (L.mode === LOG_MODE.off) return;
+  if (L.trace !== null) L.trace(at, kind, value);
   const { used } = L;
   if (used === L.words.length) growLog();
   const { words } = L;

@@ -6,6 +6,7 @@
 import { describe, test } from 'vitest';
 import type { Heap } from '../../src/arena/heap.ts';
 import type { Sim } from '../../src/base/sim.ts';
+import type { LockStatsHook } from '../../src/cpu/hooks.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { explore, type Exploration, type ExploreOptions, type Program } from '../../src/explore/explore.ts';
 import { MachineWorld } from '../../src/explore/machineWorld.ts';
@@ -76,12 +77,12 @@ export function programOf<Shared>(concurrent: Concurrent<Shared>): Program<Lane<
   return { ...program, check: (world: ConcurrentWorld<Shared>): Sim<void> => check(world.kernel, world.shared) };
 }
 
-interface Lane<Shared> {
+export interface Lane<Shared> {
   readonly task: Task;
   readonly shared: Shared;
 }
 
-class ConcurrentWorld<Shared> {
+export class ConcurrentWorld<Shared> {
   readonly heap: Heap;
   readonly kernel: Kernel;
   readonly shared: Shared;
@@ -108,6 +109,18 @@ class ConcurrentWorld<Shared> {
 
   describeWait(index: number, word: number) {
     return this.machine.describeWait(index, word);
+  }
+
+  get names() {
+    return this.machine.names;
+  }
+
+  waitsFor(index: number): number {
+    return this.machine.waitsFor(index);
+  }
+
+  watchLocks(hook: LockStatsHook | null): void {
+    this.machine.watchLocks(hook);
   }
 }
 

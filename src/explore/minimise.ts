@@ -1,0 +1,179 @@
+/**
+ * Cuts a failing program and its schedule down to what the failure needs: threads, operations, preemptions, steps, in this
+ * order. The failure stays the same finding (kind and signature). Deterministic: the budget counts executions.
+ */
+
+import { findingId, type Violation } from '../base/finding.ts';
+import { UsageError } from '../base/usageError.ts';
+import type { Program } from './explore.ts';
+import { FailureSearch, type Budget, type Failing } from './failureSearch.ts';
+import { minimiseSchedule, searchUpTo } from './minimiseSchedule.ts';
+import { keepAll, reduceProgram, type Kept } from './reduceProgram.ts';
+import { Runner } from './runner.ts';
+import { replayStrategy } from './replayStrategy.ts';
+import { randomStrategy } from './randomStrategy.ts';
+import type { Schedule } from './schedule.ts';
+import { segmentsOf, type Effort } from './segmentStrategy.ts';
+import type { SchedulerView } from './strategy.ts';
+import type { World } from './world.ts';
+
+const DEFAULT_EXECUTIONS = 6000;
+/** Share of what is left that one smaller program may use before it counts as one that does not fail. */
+const SHARE_OF_ONE_TRY = 8;
+/** Preemptions tried in a smaller program. */
+const PREEMPTIONS_OF_ONE_TRY = 2;
+
+export interface MinimiseOptions {
+  /** Executions to spend. */
+  readonly executions?: number | undefined;
+  readonly maxSteps?: number | undefined;
+}
+
+/** What a failing program and its schedule consist of. */
+export interface FailureSize extends Effort {
+  /** Threads that do anything. */
+  readonly threads: number;
+  readonly operations: number;
+}
+
+export interface Minimised<T, W extends World<T>> {
+  /** The program that is left: reduceProgram(program, kept). */
+  readonly program: Program<T, W>;
+  readonly kept: Kept;
+  readonly schedule: Schedule;
+  readonly violations: readonly Violation[];
+  readonly before: FailureSize;
+  readonly after: FailureSize;
+  /** Executions it took. */
+  readonly executions: number;
+}
+
+/**
+ * Minimises a failure. @param schedule one that fails
+ * @throws UsageError when the program does not fail under it
+ */
+export function minimise<T, W extends World<T>>(
+  program: Program<T, W>,
+  schedule: Schedule,
+  { executions = DEFAULT_EXECUTIONS, maxSteps }: MinimiseOptions = {},
+): Minimised<T, W> {
+  const budget: Budget = { left: executions };
+  const wanted = findingOf(program, schedule, maxSteps);
+  const first = new FailureSearch(program, wanted, budget, maxSteps);
+  const original = first.attempt(segmentsOf(schedule), picksByTask(program, schedule, maxSteps));
+  if (original === null) throw new UsageError('the program does not fail under this schedule');
+  const all = keepAll(program);
+  const reduction = new Reduction(program, wanted, budget, maxSteps);
+  const { kept, failing } = reduction.reduce(all, original);
+  const smaller = sameOperations(kept, all) ? program : reduceProgram(program, kept);
+  const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, maxSteps);
+  const least = minimiseSchedule(search, failing);
+  return {
+    program: smaller,
+    kept,
+    schedule: least.schedule,
+    violations: least.violations,
+    before: sizeOf(all, original),
+    after: sizeOf(kept, least),
+    executions: executions - budget.left,
+  };
+}
+
+/** Takes threads and operations out. */
+class Reduction<T, W extends World<T>> {
+  private readonly program: Program<T, W>;
+  private readonly wanted: string;
+  private readonly budget: Budget;
+  private readonly maxSteps: number | undefined;
+
+  constructor(program: Program<T, W>, wanted: string, budget: Budget, maxSteps: number | undefined) {
+    this.program = program;
+    this.wanted = wanted;
+    this.budget = budget;
+    this.maxSteps = maxSteps;
+  }
+
+  reduce(all: Kept, original: Failing): { kept: Kept; failing: Failing } {
+    let kept = all;
+    let failing = original;
+    const tryKeeping = (candidate: Kept): boolean => {
+      const found = this.fails(candidate, failing);
+      if (found === null) return false;
+      kept = candidate;
+      failing = found;
+      return true;
+    };
+    for (let thread = 0; thread < all.length; thread++) {
+      if (kept[thread].length === 0 || activeThreads(kept) === 1) continue;
+      tryKeeping(replaceAt(kept, thread, []));
+    }
+    for (let thread = 0; thread < all.length; thread++) {
+      for (const operation of all[thread].toReversed()) {
+        if (kept[thread].length <= 1) break;
+        tryKeeping(
+          replaceAt(
+            kept,
+            thread,
+            kept[thread].filter((other) => other !== operation),
+          ),
+        );
+      }
+    }
+    return { kept, failing };
+  }
+
+  /** Whether a smaller program still has the finding: under what is left of the schedule, or with few preemptions. */
+  private fails(kept: Kept, { segments, picks }: Failing): Failing | null {
+    const share: Budget = { left: Math.ceil(this.budget.left / SHARE_OF_ONE_TRY) };
+    const given = share.left;
+    if (given <= 0) return null;
+    const search = new FailureSearch(reduceProgram(this.program, kept), this.wanted, share, this.maxSteps);
+    const rest = segments.filter(({ task }) => task >= kept.length || kept[task].length > 0);
+    const found = search.attempt(rest, picks) ?? searchUpTo(search, picks, PREEMPTIONS_OF_ONE_TRY);
+    this.budget.left -= given - share.left;
+    return found;
+  }
+}
+
+/** Id of what the program fails with under the schedule. @throws UsageError when it does not fail */
+function findingOf<T, W extends World<T>>(program: Program<T, W>, schedule: Schedule, maxSteps?: number): string {
+  const { violations } = new Runner(program, maxSteps).run(replayStrategy(schedule, randomStrategy(0)));
+  if (violations.length === 0) throw new UsageError('the program does not fail under this schedule');
+  return findingId(violations[0]);
+}
+
+/** The picks of a schedule, each with the task that asked for it. */
+function picksByTask<T, W extends World<T>>(program: Program<T, W>, schedule: Schedule, maxSteps?: number): number[][] {
+  const picks: number[][] = Array.from({ length: schedule.tasks }, () => []);
+  if (schedule.picks.length === 0) return picks;
+  const inner = replayStrategy(schedule, randomStrategy(0));
+  let running = 0;
+  new Runner(program, maxSteps).run({
+    name: 'picks by task',
+    begin: (execution: number, view: SchedulerView) => inner.begin(execution, view),
+    choose: (view: SchedulerView) => (running = inner.choose(view)),
+    pick: (view: SchedulerView, options: number) => {
+      const picked = inner.pick!(view, options);
+      picks[running].push(picked);
+      return picked;
+    },
+    end: (view: SchedulerView, failed: boolean) => inner.end(view, failed),
+  });
+  return picks;
+}
+
+function sizeOf(kept: Kept, { effort }: Failing): FailureSize {
+  return { threads: activeThreads(kept), operations: kept.reduce((sum, { length }) => sum + length, 0), ...effort };
+}
+
+function activeThreads(kept: Kept): number {
+  return kept.filter(({ length }) => length > 0).length;
+}
+
+function replaceAt(kept: Kept, thread: number, operations: readonly number[]): Kept {
+  return kept.map((old, index) => (index === thread ? operations : old));
+}
+
+function sameOperations(a: Kept, b: Kept): boolean {
+  return a.every(({ length }, thread) => length === b[thread].length);
+}
