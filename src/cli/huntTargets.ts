@@ -3,6 +3,7 @@
 import type { Bug } from '../../stress/bugs/bug.ts';
 import { BUGS, findBug } from '../../stress/bugs/catalogue.ts';
 import { SCENARIOS } from '../../stress/scenarios/catalogue.ts';
+import { findPair } from '../../stress/scenarios/pairs.ts';
 import type { Scenario } from '../../stress/scenarios/scenario.ts';
 import type { ProgramName } from '../../stress/hunt/job.ts';
 import { countScenes, sceneScenario } from '../../stress/scenarios/sceneScenario.ts';
@@ -83,7 +84,8 @@ function targetOf(scenario: Scenario, bugId: string | undefined, options: Target
 }
 
 function scenarioOf(name: string): Scenario {
-  const scenario = SCENARIOS.find(({ id }) => id === name) ?? SCENARIOS.find(({ bug }) => bug === name);
+  const scenario =
+    SCENARIOS.find(({ id }) => id === name) ?? SCENARIOS.find(({ bug }) => bug === name) ?? findPair(name);
   if (scenario !== undefined) return scenario;
   const known = SCENARIOS.map(({ id }) => id).join(', ');
   throw new UsageError(`unknown bug or scenario '${name}' (known: ${known})`);

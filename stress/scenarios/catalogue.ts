@@ -14,6 +14,7 @@ import { mremapTlbFlushAfterPtl } from './mremapTlbFlushAfterPtl.ts';
 import { mremapVsRmapWalk } from './mremapVsRmapWalk.ts';
 import { munmapVsFault } from './munmapVsFault.ts';
 import { munmapVsGup } from './munmapVsGup.ts';
+import { findPair } from './pairs.ts';
 import { rmapWalkMultiLockDeadlock } from './rmapWalkMultiLockDeadlock.ts';
 import type { Scenario } from './scenario.ts';
 import { shiftArgPagesVsMigration } from './shiftArgPagesVsMigration.ts';
@@ -42,7 +43,7 @@ export const SCENARIOS: readonly Scenario[] = [
 
 /** Scenario of that id. @throws UsageError with the known ids */
 export function findScenario(id: string): Scenario {
-  const found = SCENARIOS.find((candidate) => candidate.id === id);
+  const found = SCENARIOS.find((candidate) => candidate.id === id) ?? findPair(id);
   if (found !== undefined) return found;
   throw new UsageError(`unknown scenario '${id}' (known: ${SCENARIOS.map((known) => known.id).join(', ')})`);
 }

@@ -1,5 +1,7 @@
 /** `mmstorm scenarios`: what can be explored, as a table, or some of the scenarios in full. */
 import { SCENARIOS, findScenario } from '../../../stress/scenarios/catalogue.ts';
+import { OPERATION_ACTS } from '../../../stress/scenarios/operationActs.ts';
+import { PAIRS } from '../../../stress/scenarios/pairs.ts';
 import type { Scenario } from '../../../stress/scenarios/scenario.ts';
 import { renderTable } from '../../report/table.ts';
 import type { CliCommand } from '../command.ts';
@@ -26,7 +28,8 @@ function run({ json, output, color }: Options, ids: readonly string[]): ExitCode
   const colors = colorsFor(process.stdout, color);
   if (json) {
     const documents = scenarios.map(({ program: _, ...document }) => document);
-    emit(jsonText({ schema: 'mmstorm/scenarios/1', command: 'scenarios', scenarios: documents }), output);
+    const pairs = ids.length === 0 ? { pairs: PAIRS } : {};
+    emit(jsonText({ schema: 'mmstorm/scenarios/1', command: 'scenarios', scenarios: documents, ...pairs }), output);
   } else if (ids.length === 0) emit(overview(scenarios, colors), output);
   else emit(scenarios.map((scenario) => fullText(scenario, colors)).join('\n'), output);
   return ExitCode.ok;
@@ -41,7 +44,8 @@ function overview(scenarios: readonly Scenario[], colors: Colors): string {
   });
   const hint =
     'mmstorm hunt <scenario> looks for what can be found, with the rules of its bug if it has one;\n' +
-    'mmstorm verify <scenario> looks everywhere, with the rules of the chosen kernel.\n';
+    'mmstorm verify <scenario> looks everywhere, with the rules of the chosen kernel.\n' +
+    `Besides, every operation against every other: pair-A+B, for A and B of ${Object.keys(OPERATION_ACTS).join(', ')}.\n`;
   return `${table}\n${hint}`;
 }
 
