@@ -42,7 +42,7 @@ export function runCpu(cpu: CpuContext, harness: CpuHarness): Sim<void> {
 }
 
 /** What the CPU has deferred is freed first: at the barrier every allocated object has somebody who refers to it. */
-function comeToBarrier(cpu: CpuContext, harness: CpuHarness): Sim<void> {
+export function comeToBarrier(cpu: CpuContext, harness: CpuHarness): Sim<void> {
   rcuBarrier(cpu.task);
   harness.meet();
 }
@@ -78,7 +78,7 @@ function enterSomeProcess(cpu: CpuContext): Sim<number> {
 }
 
 /** Everything goes: pins, processes, deferred frees. What is left after that is a leak. */
-function takeDown(cpu: CpuContext, harness: CpuHarness): Sim<void> {
+export function takeDown(cpu: CpuContext, harness: CpuHarness): Sim<void> {
   dropPins(cpu, cpu.pins.length);
   harness.meetFinally('nothing');
   for (let slot = cpu.task.cpu; slot < cpu.table.slots; slot += cpu.cpus) endProcess(cpu, slot);

@@ -61,11 +61,13 @@ export interface StressSection {
   readonly processes: number;
   readonly shadow: number;
   readonly perCpu: number;
+  /** First word behind the section. */
+  readonly end: number;
 }
 
 /** Words the section takes of the arena's user part, ledger included. */
 export function sectionWords(shape: SectionShape): number {
-  return sectionAt(0, shape).perCpu + shape.cpus * CPU_WORDS;
+  return sectionAt(0, shape).end;
 }
 
 /** Addresses of the parts in `heap`. */
@@ -78,7 +80,7 @@ function sectionAt(base: number, shape: SectionShape): StressSection {
   const processes = control + CONTROL_WORDS;
   const shadow = processes + shape.processes * PROCESS_WORDS;
   const perCpu = shadow + shape.processes * WINDOW_PAGES * SHADOW_WORDS;
-  return { control, processes, shadow, perCpu };
+  return { control, processes, shadow, perCpu, end: perCpu + shape.cpus * CPU_WORDS };
 }
 
 /** Address of an operation's counter. */

@@ -22,6 +22,28 @@ export interface LockResult {
   readonly holdP99Ns: number;
 }
 
+/** A recorded program that was run in place of a mix. */
+export interface InputResultDocument {
+  readonly file: string;
+  readonly lines: number;
+  readonly calls: number;
+  readonly threads: number;
+  readonly addressSpaces: number;
+  /** Calls that had no effect in the recording, and such on memory that nothing in it maps: not run. */
+  readonly withoutEffect: number;
+  readonly unplaced: number;
+  /** File mappings, run as anonymous memory. */
+  readonly fileMappings: number;
+  /** Lines of no interest, by call. */
+  readonly skipped: Readonly<Record<string, number>>;
+  /** How often the whole program was run. */
+  readonly rounds: number;
+  /** Calls with the outcome of the recording, and without it. */
+  readonly agreed: number;
+  readonly differed: number;
+  readonly differences: readonly string[];
+}
+
 /** A finding with the scene from which a schedule can be searched. */
 export interface StressFinding extends Finding {
   readonly scene?: Scene;
@@ -39,6 +61,7 @@ export interface StressDocument {
   readonly seed: number;
   readonly workers: number;
   readonly mix: string;
+  readonly input?: InputResultDocument;
   /** True when the run was stopped before its time (Ctrl-C); the figures are then partial. */
   readonly interrupted: boolean;
   readonly elapsedMs: number;

@@ -3,11 +3,13 @@
 import { formatFinding, type ReportColors } from './findingText.ts';
 import type { StressDocument, StressFinding } from './stressDocument.ts';
 import { renderTable } from './table.ts';
+import { wrap } from './wrap.ts';
 
 /** The whole report. */
 export function formatStress(document: StressDocument, colors: ReportColors): string {
   const parts = [
     heading(document, colors),
+    inputLines(document),
     operationsTable(document, colors),
     locksTable(document, colors),
     checksLine(document),
@@ -22,6 +24,21 @@ function heading(document: StressDocument, colors: ReportColors): string {
   const what = bug === undefined ? kernel : `${kernel} with ${bug}`;
   const partial = interrupted ? ' (interrupted: partial results)' : '';
   return colors.bold(`stress: ${what}, seed ${seed}, ${workers} CPUs, ${(elapsedMs / 1000).toFixed(1)} s${partial}`);
+}
+
+function inputLines({ input }: StressDocument): string {
+  if (input === undefined) return '';
+  const skipped = Object.entries(input.skipped).map(([name, count]) => `${name} ${count}`);
+  const lines = [
+    `input: ${input.file}: ${input.calls} calls of ${input.threads} threads in ${input.addressSpaces} address spaces, ` +
+      `run ${input.rounds} time${input.rounds === 1 ? '' : 's'}`,
+    `  not run: ${input.withoutEffect} without effect, ${input.unplaced} on memory that nothing maps`,
+    ...(skipped.length === 0 ? [] : wrap(`skipped lines: ${skipped.join(', ')}`, 100).map((line) => `  ${line}`)),
+    ...(input.fileMappings === 0 ? [] : [`  ${input.fileMappings} file mappings run as anonymous memory`]),
+    `  outcomes: ${input.agreed} as recorded, ${input.differed} otherwise`,
+    ...input.differences.map((difference) => `    ${difference}`),
+  ];
+  return lines.join('\n');
 }
 
 function operationsTable(document: StressDocument, colors: ReportColors): string {

@@ -4,6 +4,8 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Violation } from '../../src/base/finding.ts';
 import type { CheckCounts } from '../../src/check/watch.ts';
 import type { Rules } from '../../src/rules/rules.ts';
+import type { InputProgram } from '../input/inputProgram.ts';
+import type { InputResult } from '../input/inputRun.ts';
 import type { Scene } from '../../src/report/sceneDocument.ts';
 import type { Mix } from '../mix.ts';
 import type { SectionShape } from '../section.ts';
@@ -16,6 +18,8 @@ export interface CpuData {
   readonly seed: number;
   readonly rules: Rules;
   readonly mix: Mix;
+  /** A recorded program to run in place of the mix. */
+  readonly program: InputProgram | null;
   readonly lockdep: boolean;
   readonly checks: boolean;
   readonly failAlloc: number;
@@ -41,4 +45,6 @@ export interface CpuResult {
   readonly outcome: 'done' | 'aborted' | 'failed';
   readonly checkCounts: CheckCounts;
   readonly injectedFailures: number;
+  /** Of a recorded program. */
+  readonly input: InputResult | null;
 }

@@ -14,8 +14,8 @@ export interface StressMachine {
   readonly shape: SectionShape;
 }
 
-/** @throws UsageError when it does not fit */
-export function createStressMachine(cpus: number, processes: number, lockdep: boolean): StressMachine {
+/** @param inputWords words behind the section, for a recorded program. @throws UsageError when it does not fit */
+export function createStressMachine(cpus: number, processes: number, lockdep: boolean, inputWords = 0): StressMachine {
   const shape: SectionShape = { frames: FRAMES_PER_PROCESS * (processes + 1), cpus, processes };
   const heap = createMachine({
     ...STRESS_MACHINE,
@@ -23,7 +23,7 @@ export function createStressMachine(cpus: number, processes: number, lockdep: bo
     frames: shape.frames,
     pageWords: Math.max(4, cpus),
     lockdepWords: lockdep ? lockdepWords(cpus, LOCKDEP_LARGE) : 0,
-    userWords: sectionWords(shape),
+    userWords: sectionWords(shape) + inputWords,
   });
   bootMachine(heap);
   if (lockdep) initLockdep(heap, LOCKDEP_LARGE);

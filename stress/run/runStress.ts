@@ -10,6 +10,8 @@ import { Piscina } from 'piscina';
 import { requestAbort, requestStop } from '../../src/arena/header.ts';
 import { listRules } from '../../src/rules/resolve.ts';
 import { STRESS_SCHEMA, type StressDocument } from '../../src/report/stressDocument.ts';
+import { inputWords } from '../input/inputRun.ts';
+import { summariseInput } from '../input/inputSummary.ts';
 import { formatMix } from '../mix.ts';
 import { stressSection } from '../section.ts';
 import type { CpuData, CpuResult, ViolationMessage } from './cpuData.ts';
@@ -44,7 +46,9 @@ export interface StressControl {
 
 /** Runs it. @throws UsageError when the machine does not fit; never because of what happens in the run */
 export async function runStress(options: StressOptions, control: StressControl): Promise<StressDocument> {
-  const machine = createStressMachine(options.workers, options.processes, options.lockdep);
+  const { workers, processes, lockdep, input } = options;
+  const words = input === undefined ? 0 : inputWords(input.program, workers);
+  const machine = createStressMachine(workers, processes, lockdep, words);
   const run = new StressRun(options, control, machine);
   return run.document(await run.cpus());
 }
@@ -121,6 +125,7 @@ class StressRun {
       seed: options.seed,
       workers: options.workers,
       mix: formatMix(options.mix),
+      ...(options.input === undefined ? {} : { input: summariseInput(options.input, results) }),
       interrupted: this.interrupted,
       elapsedMs,
       ops: operationResults(machine.heap, section, options.workers),
@@ -145,6 +150,7 @@ class StressRun {
       seed: options.seed,
       rules: options.rules,
       mix: options.mix,
+      program: options.input?.program ?? null,
       lockdep: options.lockdep,
       checks: options.checks,
       failAlloc: options.failAlloc,

@@ -13,6 +13,8 @@ import { createLockdep } from '../../src/lockdep/lockdep.ts';
 import { lockdepViolation } from '../../src/report/lockdepViolation.ts';
 import type { CpuContext } from '../context.ts';
 import { runCpu } from '../cpuLoop.ts';
+import { runInput } from '../input/inputLoop.ts';
+import { InputRun } from '../input/inputRun.ts';
 import { createHarness, trailEvidence } from '../harness.ts';
 import { createLockStats } from '../lockStats.ts';
 import { mixTotal } from '../mix.ts';
@@ -35,7 +37,10 @@ export function stressCpu(data: CpuData): CpuResult {
       violation,
       cpu: data.id - 1,
       who: trailEvidence(heap, section, cpus),
-      scene: place === undefined ? undefined : takeScene(heap, section, data.shape.processes, place),
+      scene:
+        place === undefined || data.program !== null
+          ? undefined
+          : takeScene(heap, section, data.shape.processes, place),
     };
     data.port.postMessage(message);
     // The machine is no longer what the model says: going on would only report consequences.
@@ -74,14 +79,22 @@ export function stressCpu(data: CpuData): CpuResult {
     opLimit: data.opLimit,
     report,
   });
+  const input = data.program === null ? null : new InputRun(heap, section.end, data.program, task.cpu, cpus);
   let outcome: CpuResult['outcome'] = 'done';
   try {
-    runCpu(cpu, harness);
+    if (input === null) runCpu(cpu, harness);
+    else runInput(cpu, harness, input);
   } catch (error) {
     outcome = error instanceof MachineAborted ? 'aborted' : 'failed';
     if (outcome === 'failed') report(violationOf(error, heap[task.ptr + TASK.op]));
   }
-  return { cpu: task.cpu, outcome, checkCounts, injectedFailures: task.injectedFailures };
+  return {
+    cpu: task.cpu,
+    outcome,
+    checkCounts,
+    injectedFailures: task.injectedFailures,
+    input: input?.result() ?? null,
+  };
 }
 
 /** A failed assertion of the simulated kernel is its BUG_ON; anything else that is thrown is a crash of the CPU. */

@@ -2,6 +2,7 @@
 
 import type { Rules } from '../../src/rules/rules.ts';
 import type { Bug } from '../bugs/bug.ts';
+import type { InputProgram } from '../input/inputProgram.ts';
 import type { Mix } from '../mix.ts';
 
 export interface StressOptions {
@@ -16,6 +17,8 @@ export interface StressOptions {
   /** Operations in all, or Infinity. */
   readonly ops: number;
   readonly mix: Mix;
+  /** A recorded program to run in place of the mix. */
+  readonly input: RecordedInput | undefined;
   readonly lockdep: boolean;
   readonly checks: boolean;
   readonly failAlloc: number;
@@ -25,6 +28,11 @@ export interface StressOptions {
   readonly hungMs: number;
   /** The command that repeats the run. */
   readonly reproduce: string;
+}
+
+export interface RecordedInput {
+  readonly file: string;
+  readonly program: InputProgram;
 }
 
 export const MAX_STRESS_CPUS = 16;

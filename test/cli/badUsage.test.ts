@@ -40,6 +40,8 @@ const BAD: [args: string[], names: string][] = [
   [['stress', '--mix', 'fork=-1'], '--mix'],
   [['stress', '--mix', 'fork'], '--mix'],
   [['stress', '--mix', ''], '--mix'],
+  [['stress', '--input', '/no/such/file'], '/no/such/file'],
+  [['stress', '--input', 'x', '--mix', 'fork=1'], '--mix'],
   [['stress', '--bug', 'no-such-bug'], 'no-such-bug'],
   [['stress', '--kernel', 'linux-1.0'], 'linux-1.0'],
   [['stress', '--set', 'mremap.flush=sometimes'], 'sometimes'],

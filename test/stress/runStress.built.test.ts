@@ -27,6 +27,7 @@ async function runWith(name: string, source: string): Promise<StressDocument> {
       durationMs: 20_000,
       ops: Infinity,
       mix: defaultMix(),
+      input: undefined,
       lockdep: false,
       checks: false,
       failAlloc: 0,

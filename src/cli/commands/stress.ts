@@ -2,12 +2,15 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { findBug } from '../../../stress/bugs/catalogue.ts';
 import { defaultMix, formatMix, parseMix, type Mix } from '../../../stress/mix.ts';
+import { makeInputProgram } from '../../../stress/input/inputProgram.ts';
+import { readStrace } from '../../../stress/input/traceFile.ts';
 import { runStress } from '../../../stress/run/runStress.ts';
 import {
   DEFAULT_HUNG_MS,
   DEFAULT_PERTURB,
   DEFAULT_PROCESSES,
   MAX_STRESS_CPUS,
+  type RecordedInput,
   type StressOptions,
 } from '../../../stress/run/stressOptions.ts';
 import { UsageError } from '../../base/usageError.ts';
@@ -18,6 +21,7 @@ import { workerUrl } from '../artifacts.ts';
 import type { CliCommand } from '../command.ts';
 import { drawSeed } from '../drawSeed.ts';
 import { ExitCode } from '../exitCode.ts';
+import { readInputFile } from '../inputFile.ts';
 import { interruptible } from '../interrupt.ts';
 import {
   bugOption,
@@ -45,6 +49,7 @@ interface Options extends RuleOptions {
   duration: number;
   ops?: number;
   mix?: Mix;
+  input?: string;
   failAlloc: number;
   perturb: number;
   hungAfter: number;
@@ -86,6 +91,9 @@ function addRunOptions(command: Command): void {
     new Option('--mix <op=weight,...>', 'change weights; "only,fork=1,write=3" runs nothing else').argParser(
       mixArgument,
     ),
+  );
+  command.addOption(
+    new Option('--input <file>', 'run the program that `strace -f` recorded there, again and again').conflicts('mix'),
   );
   command.addOption(
     new Option('--fail-alloc <rate>', 'let this share of allocations fail').argParser(parseRate).default(0),
@@ -150,6 +158,10 @@ function keepScenes(run: StressDocument): StressDocument {
   return { ...run, findings };
 }
 
+function readInput(file: string, seed: number): RecordedInput {
+  return { file, program: makeInputProgram(file, readStrace(file, readInputFile(file)), seed) };
+}
+
 function exitCodeOf({ findings }: StressDocument, { bug }: StressOptions): ExitCode {
   if (findings.length === 0) return ExitCode.ok;
   // A thread that died under the right rules is a bug of the tool, not of the kernel under study.
@@ -170,6 +182,7 @@ function resolveOptions(given: Options): StressOptions {
     processes: given.processes ?? bug?.processes ?? DEFAULT_PROCESSES,
     durationMs: given.duration,
     ops: given.ops ?? Infinity,
+    input: given.input === undefined ? undefined : readInput(given.input, seed),
     mix: given.mix ?? (bug?.mix === undefined ? defaultMix() : parseMix(bug.mix)),
     lockdep: given.lockdep,
     checks: given.check,
@@ -187,6 +200,7 @@ function reproduceCommand(given: Options, seed: number): string {
   parts.push(`--kernel ${given.kernel}`, ...(given.set ?? []).map(({ rule, value }) => `--set ${rule}=${value}`));
   if (given.processes !== undefined) parts.push(`--processes ${given.processes}`);
   if (given.mix !== undefined) parts.push(`--mix ${formatMix(given.mix)}`);
+  if (given.input !== undefined) parts.push(`--input ${given.input}`);
   if (given.failAlloc > 0) parts.push(`--fail-alloc ${given.failAlloc}`);
   if (given.perturb !== DEFAULT_PERTURB) parts.push(`--perturb ${given.perturb}`);
   if (!given.lockdep) parts.push('--no-lockdep');
@@ -205,6 +219,7 @@ function describeStart({
   failAlloc,
   perturb,
   mix,
+  input,
 }: StressOptions): string {
   const parts = [
     `kernel ${kernel}`,
@@ -216,7 +231,7 @@ function describeStart({
     `checks ${checks ? 'on' : 'off'}`,
     ...(failAlloc > 0 ? [`fail-alloc ${failAlloc}`] : []),
     `perturb ${perturb}`,
-    `mix ${formatMix(mix)}`,
+    input === undefined ? `mix ${formatMix(mix)}` : `input ${input.file}`,
   ];
   return `mmstorm stress: ${parts.join(', ')}`;
 }
