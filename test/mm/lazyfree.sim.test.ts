@@ -6,10 +6,12 @@ import type { Sim } from '../../src/base/sim.ts';
 import type { Pfn, Vpn } from '../../src/layout/ids.ts';
 import { PG_dirty, PG_swapbacked, readOncePageFlags, setPageContent } from '../../src/layout/page.ts';
 import { pteIsDirty, pteIsNone, pteIsYoung } from '../../src/layout/pte.ts';
+import { folioLock, folioUnlock } from '../../src/locks/folioLock.ts';
 import { pinUserPages, unpinUserPages, unpinUserPagesDirtyLock } from '../../src/mm/gup.ts';
 import { folioGet, folioPut } from '../../src/mm/pageRef.ts';
 import { isolateFolio, migratePages, putbackFolio } from '../../src/mm/migrate.ts';
 import { reclaimScan } from '../../src/mm/reclaim.ts';
+import { tryToUnmap } from '../../src/mm/tryToUnmap.ts';
 import { userRead, userWrite } from '../../src/mm/userAccess.ts';
 import { forkProcess, mmTest, pfnAtVpn, pteAt, readIn, writeIn, type Sandbox } from './sandbox.ts';
 import { BASE, runScript } from './vmaScript.ts';
@@ -79,6 +81,16 @@ describe('a page that was given up', () => {
     runScript(box, 'read 0 0 data 0 a\n unlock 0 1');
     reclaim(box);
     runScript(box, 'read 0 0 data 0 _');
+  });
+  mmTest('stays when it is locked after reclaim has found it idle', (box: Sandbox): Sim<void> => {
+    const pfn = freedPage(box);
+    runScript(box, 'lockonfault 0 1');
+    isolateFolio(box.task4, pfn);
+    folioLock(box.task4, pfn);
+    tryToUnmap(box.task4, pfn);
+    folioUnlock(box.task4, pfn);
+    putbackFolio(box.task4, pfn);
+    runScript(box, 'read 0 0 data 0 a');
   });
   mmTest('is wanted again once it is locked at once, which touches it for writing', (box: Sandbox): Sim<void> => {
     freedPage(box);

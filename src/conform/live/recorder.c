@@ -678,6 +678,8 @@ static void prepare(void)
 	sigaction(SIGSEGV, &action, NULL);
 	sigaction(SIGBUS, &action, NULL);
 	signal(SIGCHLD, SIG_IGN);
+	/* Ctrl-C reaches all of the terminal; who started this decides when it ends. */
+	signal(SIGINT, SIG_IGN);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	use_one_cpu();
 	open_rings();

@@ -36,8 +36,9 @@ export function runSequence({ task, next, log }: Sequence): Sim<void> {
     log.push(action);
     const vmaEnd = vmaEndOf(task, processes, action);
     const result = executeStep(task, processes, action);
-    check(model.perform(action, vmaEnd), result, model.differences(task.heap, processes));
-    check(0, 0, observedProblems(observeAll(task, processes)));
+    const observed = observeAll(task, processes);
+    check(model.perform(action, vmaEnd), result, model.differences(observed, task.heap, processes));
+    check(0, 0, observedProblems(observed));
   }
   exitAll(task, processes);
 }

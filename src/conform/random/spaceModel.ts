@@ -4,7 +4,7 @@
  * depends on how the kernel cut the space into VMAs (mremap), the caller says where the VMA ends.
  */
 import type { SimulatedProcess } from '../execute.ts';
-import { observeProcess, type ObservedProcess } from '../observe.ts';
+import type { ObservedProcess } from '../observe.ts';
 import type { Action, Protection, Result } from '../traceFormat.ts';
 import type { Heap } from '../../arena/heap.ts';
 import { pageContent } from '../../layout/page.ts';
@@ -215,11 +215,15 @@ export class SpaceModel {
   }
 
   /** Everything that differs between the model and the simulated processes, as texts. */
-  differences(heap: Heap, simulated: readonly SimulatedProcess[]): string[] {
+  differences(
+    observed: ReadonlyMap<number, ObservedProcess>,
+    heap: Heap,
+    simulated: readonly SimulatedProcess[],
+  ): string[] {
     const found: string[] = [];
     for (const [p, pages] of this.processes) {
-      const observed = observeProcess(heap, simulated[p].mm);
-      found.push(...protectionDifferences(pages, observed), ...valueDifferences(pages, observed));
+      const process = observed.get(p)!;
+      found.push(...protectionDifferences(pages, process), ...valueDifferences(pages, process));
     }
     for (const pin of this.pins) found.push(...pinDifferences(heap, this.pagesOf(pin.p), pin, simulated[pin.p]));
     return found;
