@@ -19,9 +19,9 @@ export interface KeptFinding {
 
 /** Writes the replay file. Without one (stderr says why) the finding is told all the same. */
 export function keepFinding(
-  { scenario, kernel, rules, bug, expected, program }: Target,
+  { scenario, kernel, rules, bug, expected }: Target,
   { seed, strategy }: { readonly seed: number; readonly strategy: string },
-  { execution, schedule, recorded, differs }: ShardFailure,
+  { execution, found: foundSchedule, schedule, program, recorded, differs }: ShardFailure,
 ): KeptFinding {
   const [violation] = recorded.findings;
   const file = replayName(scenario.id, violation.id);
@@ -41,7 +41,16 @@ export function keepFinding(
   };
   try {
     const { digests, steps } = recorded;
-    writeReplay(file, { schema: REPLAY_SCHEMA, program, config, schedule, steps, digests, finding });
+    writeReplay(file, {
+      schema: REPLAY_SCHEMA,
+      program,
+      config,
+      schedule,
+      found: foundSchedule,
+      steps,
+      digests,
+      finding,
+    });
     return { ...found, replay: file };
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;

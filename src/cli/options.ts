@@ -25,6 +25,14 @@ export function quietOption(): Option {
   return new Option('-q, --quiet', 'no progress on stderr');
 }
 
+export function verboseOption(): Option {
+  return new Option('-v, --verbose', 'every access in the timeline of a finding, not only those that matter');
+}
+
+export function minimiseOption(): Option {
+  return new Option('--no-minimise', 'leave the schedule of a finding as it was found');
+}
+
 export function shardsOption(): Option {
   return new Option('--workers <n>', 'threads that explore; with the same number the result is the same')
     .argParser(countBetween(1, MAX_EXPLORERS))

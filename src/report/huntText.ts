@@ -26,7 +26,7 @@ export function formatHunt(
 
 function findingText(result: HuntResult, told: ReadonlyMap<string, readonly string[]>, colors: ReportColors): string {
   const lines = [formatFinding(result.finding!, result.scenario, colors)];
-  lines.push(...(told.get(result.scenario) ?? []));
+  lines.push(...(told.get(result.scenario) ?? []), '', `  schedule:  ${result.schedule}`);
   if (result.notDeterministic !== undefined)
     lines.push(colors.red(`  not deterministic: ${result.notDeterministic}; please report this`));
   return lines.join('\n');

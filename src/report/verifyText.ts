@@ -9,7 +9,8 @@ export function formatVerify(document: VerifyDocument, told: readonly string[], 
   const { scenario, bug, kernel, seed, finding, phases } = document;
   const rules = bug === null ? kernel : `${kernel} with ${bug}`;
   const lines = [colors.bold(`verify: ${scenario}, ${rules}, seed ${seed}`)];
-  if (finding !== undefined) lines.push(formatFinding(finding, 'finding', colors), ...told);
+  if (finding !== undefined)
+    lines.push(formatFinding(finding, 'finding', colors), ...told, '', `  schedule:  ${document.schedule}`, '');
   lines.push(...phases.map(phaseText), verdictText(document, colors));
   return `${lines.join('\n')}\n`;
 }

@@ -20,6 +20,7 @@ import type {
   ShardResult,
 } from './job.ts';
 import { ProgressBoard } from './progressBoard.ts';
+import type { Telling } from './tellRun.ts';
 
 const LOOK_MS = 100;
 
@@ -31,6 +32,8 @@ export interface ExplorationRequest {
   readonly shards: number;
   readonly executions: number;
   readonly durationMs: number;
+  readonly minimise: number;
+  readonly telling: Telling;
 }
 
 export interface ExplorationControl {
@@ -54,6 +57,7 @@ export interface ExplorationResult {
   readonly executions: number;
   readonly steps: number;
   readonly verdicts: Readonly<Record<Verdict, number>>;
+  /** Time of the exploration alone, without the start of the threads and what is done with a finding. */
   readonly elapsedMs: number;
   readonly coverage: Coverage;
   readonly failure: ShardFailure | null;
@@ -92,7 +96,7 @@ export class ExplorerPool {
     try {
       const jobs = Array.from({ length: shards }, (_, shard) => this.shard(request, shard, board));
       const results = await Promise.all(jobs);
-      return summarise(results, performance.now() - startMs, { late, interrupted: signal.aborted });
+      return summarise(results, { late, interrupted: signal.aborted });
     } finally {
       board.stop();
       clearInterval(look);
@@ -110,10 +114,10 @@ export class ExplorerPool {
   }
 
   private async shard(request: ExplorationRequest, shard: number, board: ProgressBoard): Promise<ShardResult> {
-    const { program, rules, strategy, seed, shards, executions } = request;
+    const { program, rules, strategy, seed, shards, executions, minimise, telling } = request;
     const { buffer } = board;
     const job: ShardJob = {
-      ...{ kind: 'explore', program, rules, strategy, seed, shard, shards, executions },
+      ...{ kind: 'explore', program, rules, strategy, seed, shard, shards, executions, minimise, telling },
       board: buffer,
     };
     return (await this.pool.run(job)) as ShardResult;
@@ -122,7 +126,6 @@ export class ExplorerPool {
 
 function summarise(
   results: readonly ShardResult[],
-  elapsedMs: number,
   { late, interrupted }: { readonly late: boolean; readonly interrupted: boolean },
 ): ExplorationResult {
   const sum = (of: (result: ShardResult) => number): number => results.reduce((total, result) => total + of(result), 0);
@@ -140,7 +143,7 @@ function summarise(
     executions: sum(({ executions }) => executions),
     steps: sum(({ steps }) => steps),
     verdicts,
-    elapsedMs,
+    elapsedMs: Math.max(...results.map(({ exploredMs }) => exploredMs)),
     coverage: results.map(({ coverage }) => coverage).reduce(addCoverage),
     failure,
   };

@@ -12,7 +12,9 @@ import {
   type Program,
 } from '../../src/explore/explore.ts';
 import type { MachineWorld } from '../../src/explore/machineWorld.ts';
-import { decodeSchedule, encodeSchedule } from '../../src/explore/schedule.ts';
+import { minimise } from '../../src/explore/minimise.ts';
+import { reduceProgram } from '../../src/explore/reduceProgram.ts';
+import { decodeSchedule, encodeSchedule, type Schedule } from '../../src/explore/schedule.ts';
 import { strategyNamed } from '../../src/explore/strategyNamed.ts';
 import { VERDICTS, type Verdict } from '../../src/explore/world.ts';
 import type { Task } from '../../src/cpu/task.ts';
@@ -22,6 +24,7 @@ import type { ProgramOptions } from '../scenarios/scenario.ts';
 import type { ProgramName, ReplayJob, ReplayResult, ShardFailure, ShardJob, ShardResult } from './job.ts';
 import { scenarioOf } from './programs.ts';
 import { ProgressBoard } from './progressBoard.ts';
+import { tellRun, type Telling } from './tellRun.ts';
 import { WatchedStrategy } from './watchedStrategy.ts';
 
 /** Runs a job. */
@@ -41,7 +44,9 @@ function exploreShard(job: ShardJob): ShardResult {
     shards,
   );
   const own = Math.floor((executions + shards - 1 - shard) / shards);
+  const startMs = performance.now();
   const explored = exploreUnlessBlocked({ ...programOf(program, rules, {}), executions: own, strategy });
+  const exploredMs = performance.now() - startMs;
   strategy.report();
   if (typeof explored === 'string') return { ...NOTHING, blocked: explored };
   const { firstFailure } = explored;
@@ -50,6 +55,7 @@ function exploreShard(job: ShardJob): ShardResult {
     blocked: null,
     executions: explored.executions,
     steps: explored.steps,
+    exploredMs,
     verdicts: explored.verdicts,
     exhausted: strategy.exhausted,
     coverage: strategy.coverage(),
@@ -71,6 +77,7 @@ const NOTHING: ShardResult = {
   blocked: null,
   executions: 0,
   steps: 0,
+  exploredMs: 0,
   verdicts: Object.fromEntries(VERDICTS.map((verdict) => [verdict, 0])) as Record<Verdict, number>,
   exhausted: false,
   coverage: { verdict: 'sampled' },
@@ -82,18 +89,36 @@ function shardSeed({ seed, shard }: ShardJob): number {
   return shard === 0 ? seed : Prng.fromSeed(seed, shard).next32();
 }
 
-/** Runs a failing schedule twice more: what a finding says must be what every replay of it says. */
+/**
+ * Cuts a failing execution down and runs what is left twice more: what a finding says must be what every replay of it says.
+ */
 function examine(job: ShardJob, failure: Failure): ShardFailure {
-  const schedule = encodeSchedule(failure.schedule);
-  const again: ReplayJob = { kind: 'replay', program: job.program, rules: job.rules, schedule };
-  const recorded = replayJob(again);
+  const found = encodeSchedule(failure.schedule);
+  const again: ReplayJob = { kind: 'replay', program: job.program, rules: job.rules, schedule: found };
+  const first = replayJob(again);
+  const differs = differenceOf(failure, first);
+  const least = differs === null && job.minimise > 0 ? minimised(again, job.minimise) : again;
+  const recorded = replayJob(least);
+  const told = replayJob({ ...least, telling: job.telling });
   return {
     execution: failure.execution * job.shards + job.shard,
-    verdict: failure.verdict,
-    schedule,
-    recorded,
-    differs: differenceOf(failure, recorded) ?? differenceBetween(recorded, replayJob(again)),
+    verdict: recorded.verdict,
+    found,
+    schedule: least.schedule,
+    program: least.program,
+    recorded: told,
+    differs: differs ?? differenceBetween(recorded, told),
   };
+}
+
+/** The smallest program and schedule with the same finding. */
+function minimised(job: ReplayJob, executions: number): ReplayJob {
+  const { kept, schedule } = minimise(programOf(job.program, job.rules, {}), decodeSchedule(job.schedule), {
+    executions,
+  });
+  const isWhole = kept.every((operations) => operations.length > 0);
+  const program = isWhole ? job.program : { ...job.program, kept };
+  return { ...job, program, schedule: encodeSchedule(schedule) };
 }
 
 function differenceOf({ verdict, violations }: Failure, { leftAt, ...recorded }: ReplayResult): string | null {
@@ -105,10 +130,11 @@ function differenceOf({ verdict, violations }: Failure, { leftAt, ...recorded }:
 }
 
 function differenceBetween(first: ReplayResult, second: ReplayResult): string | null {
-  return JSON.stringify(first) === JSON.stringify(second) ? null : 'two replays of one schedule differ';
+  const facts = ({ told: _, ...rest }: ReplayResult): string => JSON.stringify(rest);
+  return facts(first) === facts(second) ? null : 'two replays of one schedule differ';
 }
 
-function replayJob({ program, rules, schedule }: ReplayJob): ReplayResult {
+function replayJob({ program, rules, schedule, telling }: ReplayJob): ReplayResult {
   const digest = new AccessDigest();
   const observed = { ...programOf(program, rules, { places: true }), observers: [digest] };
   const { verdict, violations, schedule: ran, divergedAt } = replay(observed, decodeSchedule(schedule));
@@ -119,7 +145,13 @@ function replayJob({ program, rules, schedule }: ReplayJob): ReplayResult {
     steps: ran.runs.reduce((sum, { steps }) => sum + steps, 0),
     digests: digest.digests(),
     leftAt: divergedAt,
+    told: telling === undefined ? [] : tell(program, rules, ran, telling),
   };
+}
+
+function tell(name: ProgramName, rules: Rules, schedule: Schedule, telling: Telling): string[] {
+  const { threads } = scenarioOf(name);
+  return tellRun(programOf(name, rules, {}), schedule, threads, telling);
 }
 
 function findingOf(violation: Violation): ReplayResult['findings'][number] {
@@ -127,5 +159,6 @@ function findingOf(violation: Violation): ReplayResult['findings'][number] {
 }
 
 function programOf(name: ProgramName, rules: Rules, options: ProgramOptions): Program<Task, MachineWorld> {
-  return scenarioOf(name).program(rules, { ...options, seeks: name.seeks });
+  const program = scenarioOf(name).program(rules, { ...options, seeks: name.seeks });
+  return name.kept === undefined ? program : reduceProgram(program, name.kept);
 }

@@ -3,8 +3,11 @@
 import type { Finding, FindingKind } from '../../src/base/finding.ts';
 import type { Scene } from '../../src/report/sceneDocument.ts';
 import type { Coverage } from '../../src/explore/strategy.ts';
+import type { Kept } from '../../src/explore/reduceProgram.ts';
 import type { Verdict } from '../../src/explore/world.ts';
 import type { Rules } from '../../src/rules/rules.ts';
+
+import type { Telling } from './tellRun.ts';
 
 /** Names a program: a scenario of the catalogue, or one that is built from the scene of a finding. */
 export type ProgramName = (
@@ -12,6 +15,8 @@ export type ProgramName = (
 ) & {
   /** Kinds of finding that are looked for: predictions of any other kind are passed over. None: every finding counts. */
   readonly seeks?: readonly FindingKind[] | undefined;
+  /** Operations of each thread that are left of it (see reduceProgram); absent: all. */
+  readonly kept?: Kept | undefined;
 };
 
 /** A strategy by name, with what it needs to know. */
@@ -32,6 +37,9 @@ export interface ShardJob {
   readonly shards: number;
   /** Executions of all shards together. */
   readonly executions: number;
+  /** Executions to spend on cutting a failing program and its schedule down; 0 leaves them as they were found. */
+  readonly minimise: number;
+  readonly telling: Telling;
   /** See progressBoard.ts. */
   readonly board: SharedArrayBuffer;
 }
@@ -41,6 +49,8 @@ export interface ShardResult {
   readonly blocked: string | null;
   readonly executions: number;
   readonly steps: number;
+  /** Time that the exploration alone took. */
+  readonly exploredMs: number;
   readonly verdicts: Readonly<Record<Verdict, number>>;
   /** The strategy has nothing left to explore. */
   readonly exhausted: boolean;
@@ -54,7 +64,11 @@ export interface ShardFailure {
   /** Number of the execution among those of all shards. */
   readonly execution: number;
   readonly verdict: Verdict;
+  /** The schedule that was found. */
+  readonly found: string;
+  /** What it was cut down to, and the program with it. */
   readonly schedule: string;
+  readonly program: ProgramName;
   readonly recorded: ReplayResult;
   /** Null when both replays did what the exploration had seen; else what differed. */
   readonly differs: string | null;
@@ -66,6 +80,8 @@ export interface ReplayJob {
   readonly program: ProgramName;
   readonly rules: Rules;
   readonly schedule: string;
+  /** Absent: it is not told. */
+  readonly telling?: Telling | undefined;
 }
 
 export interface ReplayResult {
@@ -78,4 +94,6 @@ export interface ReplayResult {
   readonly digests: readonly string[];
   /** Step at which the program left the schedule by itself, or null. */
   readonly leftAt: number | null;
+  /** Lines that tell what happened; empty unless they were asked for. */
+  readonly told: readonly string[];
 }

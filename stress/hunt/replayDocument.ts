@@ -34,12 +34,14 @@ const FINDING = z.strictObject({
 
 const SEEKS = z.array(z.string()).optional();
 
-const CATALOGUED = z.strictObject({ scenario: z.string(), seeks: SEEKS });
+const KEPT = z.array(z.array(z.number().int().nonnegative())).optional();
+const CATALOGUED = z.strictObject({ scenario: z.string(), seeks: SEEKS, kept: KEPT });
 const OF_A_SCENE = z.strictObject({
   scene: SCENE,
   id: z.string().regex(/^[a-z0-9-]+$/, 'not an id'),
   variant: z.number().int().nonnegative(),
   seeks: SEEKS,
+  kept: KEPT,
 });
 
 const DOCUMENT = z.strictObject({
@@ -55,6 +57,8 @@ const DOCUMENT = z.strictObject({
     execution: z.number().int().nonnegative(),
   }),
   schedule: z.string(),
+  /** The schedule that was found, before it was cut down. */
+  found: z.string(),
   steps: z.number().int().positive(),
   digests: z.array(z.string().regex(/^[0-9a-f]{8}$/, 'not a digest of 8 hexadecimal digits')),
   finding: FINDING,
@@ -65,6 +69,8 @@ export interface ReplayDocument {
   readonly program: ProgramName;
   readonly config: ReplayConfig;
   readonly schedule: string;
+  /** The schedule that was found; `schedule` is what it was cut down to. */
+  readonly found: string;
   readonly steps: number;
   readonly digests: readonly string[];
   readonly finding: Finding;
@@ -118,6 +124,8 @@ function checkSchedule({ program, schedule, digests }: ReplayDocument): void {
   const { runs, tasks } = decodeSchedule(schedule);
   const { threads } = scenarioOf(program);
   if (tasks !== threads.length) throw new UsageError(`it has ${tasks} tasks, the program ${threads.length}`);
+  if (program.kept !== undefined && program.kept.length !== tasks)
+    throw new UsageError(`it has ${tasks} tasks, but operations are kept of ${program.kept.length}`);
   if (runs.length !== digests.length)
     throw new UsageError(`it has ${runs.length} runs, but there are ${digests.length} digests`);
 }

@@ -115,6 +115,79 @@ describe('hunt', () => {
   });
 });
 
+describe('hunt --from', () => {
+  /** The start of a VMA has moved from page 100 to 102, its numbering has not: munmap is between two stores. */
+  const FOUND = {
+    schema: 'mmstorm/finding/1',
+    kernel: 'linux-7.0',
+    bug: 'vma-adjust-unlocked',
+    rules: { 'vmaAdjust.rmapLock': 'none' },
+    finding: {
+      id: '6e9dc76a',
+      kind: 'dangling-migration-entry',
+      scene: {
+        place: { process: 5, page: 104 },
+        processes: [
+          {
+            number: 5,
+            parent: 0,
+            isStarting: false,
+            ranges: [{ start: 102, end: 106, prot: 'rw' }],
+            frames: [{ page: 104, pfn: 9 }],
+          },
+        ],
+        operations: [
+          { cpu: 0, op: 'munmap', running: true, process: 5, page: 101, pages: 1 },
+          { cpu: 1, op: 'write', running: true, process: 8, page: 104, pages: 1 },
+          { cpu: 2, op: 'compact', running: true, process: 8, pages: 0 },
+        ],
+      },
+    },
+  };
+
+  it('finds the schedule of what a stress run has found, and the replay file is complete', () => {
+    writeFileSync(join(cwd, 'found.json'), JSON.stringify(FOUND));
+    const { status, document } = huntJson('--from', 'found.json', '--seed', '1');
+    expect(status).toBe(1);
+    const [result] = document.results;
+    expect(result).toMatchObject({ scenario: 'from-6e9dc76a', bug: 'vma-adjust-unlocked', found: true });
+    expect(result.finding!.kind).toBe('dangling-migration-entry');
+    rmSync(join(cwd, 'found.json'));
+    expect(replayJson(result.replay!)).toMatchObject({ status: 1, outcome: { diverged: null } });
+  });
+
+  it('finds nothing in the same scene under the right rule', () => {
+    writeFileSync(join(cwd, 'found.json'), JSON.stringify(FOUND));
+    const args = ['--from', 'found.json', '--set', 'vmaAdjust.rmapLock=root', '--executions', '200', '--seed', '1'];
+    const { status, document } = huntJson(...args);
+    expect(status).toBe(5);
+    expect(document.results.map(({ finding }) => finding)).toEqual(document.results.map(() => undefined));
+  });
+
+  const { scene } = FOUND.finding;
+  const withScene = (change: object): object => ({
+    ...FOUND,
+    finding: { ...FOUND.finding, scene: { ...scene, ...change } },
+  });
+  it.each([
+    ['something else', { schema: 'other' }, 'schema: this is neither a finding nor a document of mmstorm stress'],
+    ['without a scene', { ...FOUND, finding: { id: '6e9dc76a', kind: 'leak' } }, 'no finding in it has a scene'],
+    [
+      'with an unknown operation',
+      withScene({ operations: [{ ...scene.operations[0], op: 'frok' }] }),
+      'operations.0.op',
+    ],
+    ['with an unknown rule', { ...FOUND, rules: { 'a.b': 'c' } }, 'rules: '],
+    ['with an unknown bug', { ...FOUND, bug: 'no-such' }, "bug: unknown bug 'no-such'"],
+    ['in which nobody acts', withScene({ operations: scene.operations.slice(1, 2) }), 'no operation of the scene'],
+  ])('refuses a file that is %s', (_what, contents, reason) => {
+    writeFileSync(join(cwd, 'bad.json'), JSON.stringify(contents));
+    const { status, stdout, stderr } = mmstorm('hunt', '--from', 'bad.json');
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain(reason);
+  });
+});
+
 describe('verify', () => {
   function verifyJson(...args: string[]): { status: number | null; document: VerifyDocument } {
     const { status, stdout } = mmstorm('verify', ...args, '-q', '--json');

@@ -3,7 +3,6 @@ import { Option, type Command } from 'commander';
 import { UsageError } from '../../base/usageError.ts';
 import { ExplorerPool, type ExplorationResult } from '../../../stress/hunt/exploration.ts';
 import { DEFAULT_STRATEGY, STRATEGIES } from '../../explore/strategyNamed.ts';
-import { tellRun } from '../../../stress/hunt/tellRun.ts';
 import { HUNT_SCHEMA, type HuntDocument, type HuntResult } from '../../report/huntDocument.ts';
 import { formatHunt } from '../../report/huntText.ts';
 import { exploredUrl } from '../artifacts.ts';
@@ -20,22 +19,24 @@ import {
   durationOption,
   jsonOption,
   kernelOption,
+  minimiseOption,
   outputOption,
   quietOption,
   seedOption,
   setOption,
   shardsOption,
-  type ColorMode,
+  verboseOption,
 } from '../options.ts';
 import { colorsFor, emit, jsonText } from '../output.ts';
 import { countBetween } from '../parse.ts';
 import { readFinding } from '../replayFiles.ts';
+import { findingOptions, type TellingOptions } from '../telling.ts';
 import { createProgressLine, type ProgressLine } from '../progressLine.ts';
 
 const DEFAULT_EXECUTIONS = 1_000_000;
 const DEFAULT_DURATION_MS = 60_000;
 
-interface Options extends TargetOptions {
+interface Options extends TargetOptions, TellingOptions {
   all?: true;
   from?: string;
   strategy: string;
@@ -47,7 +48,6 @@ interface Options extends TargetOptions {
   quiet?: true;
   json?: true;
   output?: string;
-  color: ColorMode;
 }
 
 export const command: CliCommand = {
@@ -59,7 +59,7 @@ export const command: CliCommand = {
     );
     addBudgetOptions(command);
     command.addOption(kernelOption()).addOption(setOption()).addOption(bugOption()).addOption(seedOption());
-    command.addOption(quietOption());
+    command.addOption(quietOption()).addOption(verboseOption()).addOption(minimiseOption());
     command.addOption(jsonOption()).addOption(outputOption()).addOption(colorOption());
     bind<Options>(command, run);
   },
@@ -153,6 +153,7 @@ async function hunt(
       shards: options.workers,
       executions: options.executions,
       durationMs: options.duration,
+      ...findingOptions(options),
     },
     {
       signal,
@@ -165,7 +166,7 @@ async function hunt(
   const result = resultOf(target, options, explored);
   if (explored.failure === null) return result;
   const kept = keepFinding(target, { seed, strategy: options.strategy }, explored.failure);
-  told.set(scenario.id, tellRun(explored.failure.schedule, scenario.threads));
+  told.set(scenario.id, explored.failure.recorded.told);
   return { ...result, ...kept };
 }
 

@@ -3,19 +3,21 @@ import { makeFinding, type Finding } from '../../base/finding.ts';
 import type { exploreJob } from '../../../stress/hunt/exploreJob.ts';
 import { compareReplay, type ReplayDivergence } from '../../../stress/hunt/compareReplay.ts';
 import type { ReplayResult } from '../../../stress/hunt/job.ts';
+import type { Telling } from '../../../stress/hunt/tellRun.ts';
 import { rulesOf, type ReplayDocument } from '../../../stress/hunt/replayDocument.ts';
-import { tellRun } from '../../../stress/hunt/tellRun.ts';
 import { scenarioOf } from '../../../stress/hunt/programs.ts';
 import { formatFinding } from '../../report/findingText.ts';
 import { exploredUrl } from '../artifacts.ts';
 import type { CliCommand } from '../command.ts';
 import { ExitCode } from '../exitCode.ts';
-import { colorOption, jsonOption, outputOption, quietOption, type ColorMode } from '../options.ts';
+import { colorOption, jsonOption, outputOption, quietOption, verboseOption, type ColorMode } from '../options.ts';
 import { colorsFor, emit, jsonText, type Colors } from '../output.ts';
+import { tellingOf } from '../telling.ts';
 import { readReplay } from '../replayFiles.ts';
 
 interface Options {
   quiet?: true;
+  verbose?: true;
   json?: true;
   output?: string;
   color: ColorMode;
@@ -24,7 +26,7 @@ interface Options {
 export const command: CliCommand = {
   build(command, bind) {
     command.argument('[file]', 'replay file; without one, that of the last finding');
-    command.addOption(quietOption());
+    command.addOption(quietOption()).addOption(verboseOption());
     command.addOption(jsonOption()).addOption(outputOption()).addOption(colorOption());
     bind<Options>(command, run);
   },
@@ -34,7 +36,7 @@ async function run(options: Options, [named]: readonly string[]): Promise<ExitCo
   const { file, document } = readReplay(named);
   const { program, schedule } = document;
   if (!options.quiet) process.stderr.write(`mmstorm replay: ${file}, ${describe(document)}\n`);
-  const result = await replayIn(document);
+  const result = await replayIn(document, tellingOf(options));
   const diverged = compareReplay(document, result);
   const findings = result.findings.map((found) =>
     makeFinding(found, { ...document.finding, ...found, reproduce: `mmstorm replay ${file}` }),
@@ -47,7 +49,7 @@ async function run(options: Options, [named]: readonly string[]): Promise<ExitCo
     );
   } else {
     const colors = colorsFor(process.stdout, options.color);
-    const told = tellRun(schedule, scenarioOf(program).threads);
+    const told = [...result.told, '', `  schedule:  ${schedule}`];
     emit(humanText(findings, told, diverged, colors), options.output);
   }
   if (diverged !== null) return ExitCode.inconclusive;
@@ -55,10 +57,10 @@ async function run(options: Options, [named]: readonly string[]): Promise<ExitCo
 }
 
 /** One execution needs no thread of its own: the explored build is loaded into this one. */
-async function replayIn(document: ReplayDocument): Promise<ReplayResult> {
+async function replayIn(document: ReplayDocument, telling: Telling): Promise<ReplayResult> {
   const explored = (await import(exploredUrl('exploreWorker').href)) as { default: typeof exploreJob };
   const { program, schedule } = document;
-  return explored.default({ kind: 'replay', program, rules: rulesOf(document), schedule });
+  return explored.default({ kind: 'replay', program, rules: rulesOf(document), schedule, telling });
 }
 
 function describe({ program, config, schedule }: ReplayDocument): string {

@@ -3,7 +3,6 @@ import { Option } from 'commander';
 import { ExplorerPool, type ExplorationControl, type ExplorationResult } from '../../../stress/hunt/exploration.ts';
 import type { StrategyChoice } from '../../../stress/hunt/job.ts';
 import { DEFAULT_STRATEGY } from '../../explore/strategyNamed.ts';
-import { tellRun } from '../../../stress/hunt/tellRun.ts';
 import {
   VERIFY_SCHEMA,
   type VerifyDocument,
@@ -17,7 +16,7 @@ import { drawSeed } from '../drawSeed.ts';
 import { ExitCode } from '../exitCode.ts';
 import { verifyTarget, type Target, type TargetOptions } from '../huntTargets.ts';
 import { interruptible } from '../interrupt.ts';
-import { keepFinding, type KeptFinding } from '../keepFinding.ts';
+import { keepFinding } from '../keepFinding.ts';
 import {
   bugOption,
   colorOption,
@@ -25,15 +24,17 @@ import {
   durationOption,
   jsonOption,
   kernelOption,
+  minimiseOption,
   outputOption,
   quietOption,
   seedOption,
   setOption,
   shardsOption,
-  type ColorMode,
+  verboseOption,
 } from '../options.ts';
 import { colorsFor, emit, jsonText } from '../output.ts';
 import { countBetween } from '../parse.ts';
+import { findingOptions, type TellingOptions } from '../telling.ts';
 import { createProgressLine } from '../progressLine.ts';
 
 const ENUMERATION = 'dfs';
@@ -41,7 +42,7 @@ const DEFAULT_PREEMPTIONS = 2;
 const DEFAULT_EXECUTIONS = 200_000;
 const DEFAULT_DURATION_MS = 300_000;
 
-interface Options extends TargetOptions {
+interface Options extends TargetOptions, TellingOptions {
   preemptions: number;
   seed?: number;
   workers: number;
@@ -50,7 +51,6 @@ interface Options extends TargetOptions {
   quiet?: true;
   json?: true;
   output?: string;
-  color: ColorMode;
 }
 
 /** A phase as it is reported, and what it came to. */
@@ -77,7 +77,7 @@ export const command: CliCommand = {
     command.addOption(durationOption().default(DEFAULT_DURATION_MS, '5m'));
     command.addOption(shardsOption());
     command.addOption(kernelOption()).addOption(setOption()).addOption(bugOption()).addOption(seedOption());
-    command.addOption(quietOption());
+    command.addOption(quietOption()).addOption(verboseOption()).addOption(minimiseOption());
     command.addOption(jsonOption()).addOption(outputOption()).addOption(colorOption());
     bind<Options>(command, run);
   },
@@ -116,7 +116,7 @@ async function run(options: Options, [name]: readonly string[]): Promise<ExitCod
     phases: phases.map(({ report }) => report),
     ...(kept ?? {}),
   };
-  print(document, kept, target, options);
+  print(document, failure?.recorded.told ?? [], options);
   return signalled ?? exitCodeOf(document.verdict);
 }
 
@@ -131,7 +131,7 @@ async function phasesOf(
   const explore = async (what: VerifyPhase['what'], strategy: StrategyChoice, shards: number): Promise<Phase> => {
     const { executions, duration: durationMs } = options;
     const { program, rules } = target;
-    const request = { program, rules, strategy, seed, shards, executions, durationMs };
+    const request = { program, rules, strategy, seed, shards, executions, durationMs, ...findingOptions(options) };
     const explored = await pool.explore(request, control);
     return { strategy, explored, report: reportOf(what, strategy, explored) };
   };
@@ -174,13 +174,9 @@ function exitCodeOf(verdict: VerifyVerdict): ExitCode {
   return verdict === 'proved' || verdict === 'sampled' ? ExitCode.ok : ExitCode.inconclusive;
 }
 
-function print(document: VerifyDocument, kept: KeptFinding | null, { scenario }: Target, options: Options): void {
-  if (options.json) {
-    emit(jsonText(document), options.output);
-    return;
-  }
-  const told = kept === null ? [] : tellRun(kept.schedule, scenario.threads);
-  emit(formatVerify(document, told, colorsFor(process.stdout, options.color)), options.output);
+function print(document: VerifyDocument, told: readonly string[], { json, output, color }: Options): void {
+  if (json) emit(jsonText(document), output);
+  else emit(formatVerify(document, told, colorsFor(process.stdout, color)), output);
 }
 
 function describeStart({ preemptions, executions, workers }: Options, target: Target, seed: number): string {
