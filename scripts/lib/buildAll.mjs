@@ -3,6 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdtempSync, readFileSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findEntries } from './entries.mjs';
+import { emitTypes } from './emitTypes.mjs';
 import { fingerprint } from './fingerprint.mjs';
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -32,6 +33,7 @@ export async function buildAll({ force = false } = {}) {
     );
     // Compiled on the host where it runs.
     cpSync(join(ROOT, 'src/conform/live/recorder.c'), join(outDir, 'live/recorder.c'));
+    emitTypes(ROOT, join(outDir, 'types'));
     if (existsSync(join(outDir, 'cli.mjs'))) chmodSync(join(outDir, 'cli.mjs'), 0o755);
     chmodSync(outDir, 0o755);
     writeFileSync(join(outDir, STAMP), stamp);

@@ -15,6 +15,13 @@ import { join } from 'node:path';
 
 const CLI = { cli: 'src/cli/main.ts' };
 const BENCH = { caseMain: 'bench/caseMain.ts' };
+/** What other projects import. */
+const LIBRARY = { instrument: 'src/instrument/plugin.ts', memory: 'src/explore/memory.ts' };
+const LIBRARY_EXPLORED = {
+  explore: 'src/explore/main.ts',
+  memory: 'src/explore/memory.ts',
+  runtime: 'src/instrument/runtime.ts',
+};
 const EXPLORED = { conform: 'src/conform/runner.ts', sequences: 'src/conform/random/sequenceRunner.ts' };
 
 /**
@@ -30,6 +37,8 @@ export function findEntries(root) {
   const wanted = [
     { flavour: 'threads', outDir: '.', inputs: CLI },
     { flavour: 'threads', outDir: 'bench', inputs: BENCH },
+    { flavour: 'threads', outDir: 'lib', inputs: LIBRARY },
+    { flavour: 'explored', outDir: 'lib/explored', inputs: LIBRARY_EXPLORED },
     { flavour: 'threads', outDir: 'workers', inputs: workerInputs(simulating, '') },
     { flavour: 'perturbed', outDir: 'workers', inputs: workerInputs(simulating, '.perturbed') },
     { flavour: 'explored', outDir: 'explored', inputs: { ...EXPLORED, ...workerInputs(exploring, '') } },

@@ -8,7 +8,17 @@
 
 import { AssertionError } from '../base/assert.ts';
 import type { Violation } from '../base/finding.ts';
-import { L, LOG_MODE, REQUEST, S, parkTask, startSim, type Coroutine } from '../instrument/runtime.ts';
+import {
+  L,
+  LOG_ENTRY,
+  LOG_MODE,
+  WRITING,
+  REQUEST,
+  S,
+  parkTask,
+  startSim,
+  type Coroutine,
+} from '../instrument/runtime.ts';
 import type { AccessObserver } from './observer.ts';
 import { ScheduleRecorder } from './schedule.ts';
 import { SpinReads } from './spinReads.ts';
@@ -46,7 +56,7 @@ export class Execution<T> {
   private readonly spins: SpinReads;
   private live = 0;
   private relaxed = 0;
-  /** Tasks that were waiting in a spin loop when they ran last. */
+  /** Tasks that have waited in a spin loop since they wrote last. */
   private spinning = 0;
   /** Points of the budget that the running task was denied: they were not passed. */
   private denied = 0;
@@ -205,7 +215,7 @@ export class Execution<T> {
     view.current = task;
     view.reason = this.changed ? ASKED.woke : ASKED.point;
     this.spins.add(task);
-    this.spinning &= ~bit;
+    if ((this.spinning & bit) !== 0 && hasWritten()) this.spinning &= ~bit;
     if (this.relaxed !== 0) this.release(task);
     if (finished) {
       this.live &= ~bit;
@@ -273,6 +283,12 @@ export class Execution<T> {
     this.violations.push(describe(this.world, this.view, tasks));
     return verdict;
   }
+}
+
+/** True if the log holds a write. */
+function hasWritten(): boolean {
+  for (let i = LOG_ENTRY.kind; i < L.used; i += LOG_ENTRY.words) if (((1 << L.words[i]) & WRITING) !== 0) return true;
+  return false;
 }
 
 /** A bit for each of `tasks` tasks. */

@@ -17,7 +17,7 @@ import type { WaitDescription, World } from './world.ts';
 export interface StuckTasks {
   /** Have not finished. */
   readonly live: number;
-  /** Were waiting in a spin loop when they ran last. */
+  /** Have waited in a spin loop since they wrote last. */
   readonly spinning: number;
 }
 
@@ -56,7 +56,7 @@ export function describeLivelock<T>(world: World<T>, view: SchedulerView, tasks:
   const running = tasksOf(live & ~asleep).map((task) => {
     return (spinning & (1 << task)) === 0 ? `task ${task + 1} runs` : `task ${task + 1} spins`;
   });
-  const isSpinning = (live & ~asleep & ~spinning) === 0;
+  const isSpinning = running.length > 0 && (live & ~asleep & ~spinning) === 0;
   return {
     kind: 'livelock',
     title: `no end after ${view.steps} steps: ${

@@ -7,7 +7,7 @@
 
 import { existsSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import type { SourceMap } from 'magic-string';
+import MagicString, { type SourceMap } from 'magic-string';
 import { isFunction, childrenOf, type Node } from './ast.ts';
 import { analyse, checkHost } from './analyse.ts';
 import { FileContext } from './fileContext.ts';
@@ -48,12 +48,19 @@ export interface InstrumentPlugin {
 
 const OWN_RUNTIME = 'src/instrument/runtime.ts';
 const PACKAGE_RUNTIME = 'mmstorm/instrument/runtime';
+/**
+ * The installed package's module with a twin, which is another entry of the package. The name is changed in the importing
+ * file, because a host that leaves packages outside of its bundle asks no plugin where they are.
+ */
+const PACKAGE_MEMORY = 'mmstorm/memory';
+const PACKAGE_MEMORY_EXPLORED = 'mmstorm/memory/explored';
 const OWN_TWINS = {
   'src/cpu/platform.ts': 'src/cpu/platform.explored.ts',
   'src/cpu/hookGuard.ts': 'src/cpu/hookGuard.explored.ts',
   'src/arena/access.ts': 'src/arena/access.explored.ts',
   'src/arena/slab.ts': 'src/arena/slab.explored.ts',
   'src/arena/wordLock.ts': 'src/arena/wordLock.explored.ts',
+  'src/arena/wordWait.ts': 'src/arena/wordWait.explored.ts',
 };
 const SOURCE_ID = /\.[cm]?ts($|\?)/;
 const OUTPUT = /(^|\/)(node_modules|dist|coverage)\//;
@@ -99,6 +106,15 @@ class Pass {
   transform(code: string, path: string): Rewritten | null {
     if (!this.covers(path)) return null;
     const module = this.graph.open(path, code);
+    const text = this.rewriteCode(module) ?? new MagicString(code);
+    if (this.options.mode === 'explored') useExploredMemory(module, text);
+    if (!text.hasChanged()) return null;
+    return { code: text.toString(), map: text.generateMap({ source: path, includeContent: true, hires: 'boundary' }) };
+  }
+
+  /** The module with its Sim functions and accesses rewritten; null when it has none. */
+  private rewriteCode(module: SourceModule): MagicString | null {
+    const { path, code } = module;
     const hasSim = /\bSim\s*</.test(code);
     const closure = this.graph.closure(module);
     this.refresh();
@@ -109,9 +125,7 @@ class Pass {
     }
     const plan = analyse(this.contextOf(module, closure));
     const touched = plan.calls.size > 0 || (this.options.mode === 'explored' && plan.simFunctions.size > 0);
-    if (!touched) return null;
-    const text = rewrite(module, plan, this.options.mode, this.runtimeFor(path));
-    return { code: text.toString(), map: text.generateMap({ source: path, includeContent: true, hires: 'boundary' }) };
+    return touched ? rewrite(module, plan, this.options.mode, this.runtimeFor(path)) : null;
   }
 
   /** A context in which member calls are known by the names that `closure` declares. */
@@ -161,6 +175,14 @@ class Pass {
     if (!existsSync(own)) return PACKAGE_RUNTIME;
     const from = relative(dirname(path), own).split(sep).join('/');
     return from.startsWith('.') ? from : `./${from}`;
+  }
+}
+
+/** Makes a module import the explored twin of the package's memory. */
+function useExploredMemory(module: SourceModule, text: MagicString): void {
+  for (const statement of module.program.body) {
+    const source = 'source' in statement ? statement.source : null;
+    if (source?.value === PACKAGE_MEMORY) text.update(source.start, source.end, `'${PACKAGE_MEMORY_EXPLORED}'`);
   }
 }
 
