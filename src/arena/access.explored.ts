@@ -1,13 +1,15 @@
 /**
  * The twin of access.ts in the explored build: the same accesses, each of them logged. Tasks are coroutines of one
- * thread, so none of them need be an Atomics operation.
+ * thread, so none of them need be an Atomics operation. With store buffers (storeBuffer.ts) a store reaches memory later; whatever
+ * reads and writes in one is a full barrier, as on x86, also when it does not store.
  *
  * Nothing is logged while the world is set up, judged at the end or looked at by a detector.
  */
 
-import { ACCESS, logAccess } from '../instrument/runtime.ts';
+import { ACCESS, L, LOG_MODE, logAccess } from '../instrument/runtime.ts';
 import type { Access } from '../base/sim.ts';
 import type { Heap } from './heap.ts';
+import { bufferStore, drainOwnStores } from './storeBuffer.ts';
 
 export function load(heap: Heap, at: number): Access<number> {
   return logRead(heap, at, ACCESS.read);
@@ -15,6 +17,14 @@ export function load(heap: Heap, at: number): Access<number> {
 
 export function store(heap: Heap, at: number, value: number): Access<void> {
   logWrite(heap, at, ACCESS.write, value);
+}
+
+export function racyLoad(heap: Heap, at: number): Access<number> {
+  return logRead(heap, at, ACCESS.readOnce);
+}
+
+export function racyStore(heap: Heap, at: number, value: number): Access<void> {
+  logWrite(heap, at, ACCESS.writeOnce, value);
 }
 
 export function readOnce(heap: Heap, at: number): Access<number> {
@@ -37,7 +47,10 @@ export function cas(heap: Heap, at: number, expected: number, desired: number): 
   const old = heap[at];
   // An expected value is compared as the word it would be.
   if (old === (expected | 0)) modify(heap, at, desired);
-  else logAccess(at, ACCESS.casFailed, old);
+  else {
+    fullBarrier();
+    logAccess(at, ACCESS.casFailed, old);
+  }
   return old;
 }
 
@@ -61,6 +74,11 @@ export function fetchAnd(heap: Heap, at: number, value: number): Access<number> 
   return modify(heap, at, heap[at] & value);
 }
 
+export function smpMb(): Access<void> {
+  fullBarrier();
+  logAccess(0, ACCESS.fence, 0);
+}
+
 function logRead(heap: Heap, at: number, kind: number): number {
   const value = heap[at];
   logAccess(at, kind, value);
@@ -68,12 +86,21 @@ function logRead(heap: Heap, at: number, kind: number): number {
 }
 
 function logWrite(heap: Heap, at: number, kind: number, value: number): void {
+  if (L.buffered && L.mode !== LOG_MODE.off) {
+    bufferStore(heap, at, kind, value);
+    return;
+  }
   heap[at] = value;
   logAccess(at, kind, value);
 }
 
+function fullBarrier(): void {
+  if (L.buffered) drainOwnStores();
+}
+
 /** A read-modify-write. @returns what the word was */
 function modify(heap: Heap, at: number, value: number): number {
+  fullBarrier();
   const old = heap[at];
   heap[at] = value;
   logAccess(at, ACCESS.rmw, value);

@@ -4,7 +4,8 @@
  * legal only under the lock that guards the field, marked ones where a lockless reader or writer exists.
  *
  * JavaScript's Atomics are sequentially consistent, so `readOnce` and `loadAcquire` are the same instruction here; the
- * names say what the kernel asks for.
+ * names say what the kernel asks for. For the same reason `smpMb` is nothing at all: whatever the kernel orders by it are
+ * marked accesses, and those keep their order anyway. The explored build tells the difference, and can delay stores.
  */
 
 import type { Access } from '../base/sim.ts';
@@ -18,6 +19,19 @@ export function load(heap: Heap, at: number): Access<number> {
 /** Plain write of one word: the caller holds the lock that guards it. */
 export function store(heap: Heap, at: number, value: number): Access<void> {
   heap[at] = value;
+}
+
+/**
+ * data_race(): a plain write that lockless readers may meet and that the kernel leaves plain; why that is harmless is said
+ * where it is used. For the race detector it is marked.
+ */
+export function racyStore(heap: Heap, at: number, value: number): Access<void> {
+  heap[at] = value;
+}
+
+/** data_race(): a plain read without the lock, of a value that may be wrong at once; likewise. */
+export function racyLoad(heap: Heap, at: number): Access<number> {
+  return heap[at];
 }
 
 /** READ_ONCE(): a lockless read. */
@@ -68,4 +82,9 @@ export function fetchOr(heap: Heap, at: number, value: number): Access<number> {
 /** atomic_fetch_and(): returns what the word was. */
 export function fetchAnd(heap: Heap, at: number, value: number): Access<number> {
   return Atomics.and(heap, at, value);
+}
+
+/** smp_mb(): what this CPU stored is seen by all before it loads anything that follows. */
+export function smpMb(): Access<void> {
+  // Atomics are ordered as they stand.
 }

@@ -79,9 +79,14 @@ export function stampHeader(heap: Heap): void {
   heap[HEADER.words] = heap.length;
 }
 
+/** True for memory that createArena made. */
+export function isArena(heap: Heap): boolean {
+  return heap[HEADER.magic] === MAGIC;
+}
+
 /** Refuses memory that is not an arena of this version. @throws UsageError */
 export function checkHeader(heap: Heap): void {
-  if (heap[HEADER.magic] !== MAGIC) throw new UsageError('not an mmstorm arena');
+  if (!isArena(heap)) throw new UsageError('not an mmstorm arena');
   if (heap[HEADER.version] !== LAYOUT_VERSION) {
     throw new UsageError(`arena layout ${heap[HEADER.version]}, this build reads ${LAYOUT_VERSION}`);
   }

@@ -29,6 +29,17 @@ export type FindingKind =
   | 'assertion'
   | 'crash';
 
+/** One access of an execution: a replay of the schedule finds the place in the source that made it. */
+export interface AccessSite {
+  /** Index of the task. */
+  readonly task: number;
+  /** Steps of the execution before it. */
+  readonly step: number;
+  /** Word, and how it was touched (ACCESS of the runtime). */
+  readonly at: number;
+  readonly kind: number;
+}
+
 /** What lockdep says, or an access without its lock, foretells harm; the machine is still sound. */
 const PREDICTIONS: readonly FindingKind[] = [
   'lock-order',
@@ -63,6 +74,8 @@ export interface Violation {
   readonly place?: Place;
   /** Lines that prove it: steps with source positions, held locks, states of the objects concerned. */
   readonly evidence: readonly string[];
+  /** Accesses that prove it, explored runs only: the one that shows the bug last. */
+  readonly accesses?: readonly AccessSite[];
 }
 
 export interface Finding extends Violation {

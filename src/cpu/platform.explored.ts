@@ -3,10 +3,11 @@
  * does not pick a sleeper. Written as generators by hand; the pass puts this module in the place of the other.
  *
  * Nothing runs between a coroutine's last access and its next point, so looking at the word and going to sleep is one
- * step, as it is for a futex. There are no spurious wake-ups: a wake-up that never came shows as a deadlock.
+ * step, as it is for a futex, and a full barrier, as a system call is. There are no spurious wake-ups: a wake-up that never came shows as a deadlock.
  */
 
 import { abortRequested } from '../arena/header.ts';
+import { drainOwnStores } from '../arena/storeBuffer.ts';
 import { ACCESS, REQUEST, S, logAccess, wakeParked } from '../instrument/runtime.ts';
 import { MachineAborted } from './machineAborted.ts';
 import type { Task } from './task.ts';
@@ -20,6 +21,7 @@ const NS_PER_STEP = 1000;
 /** Futex wait: returns at once if the word is not `expected`, else sleeps until unpark. @throws MachineAborted */
 export function* parkWhile(task: Task, at: number, expected: number): Generator<unknown, void> {
   if (abortRequested(task.heap)) throw new MachineAborted();
+  drainOwnStores();
   const value = task.heap[at];
   logAccess(at, ACCESS.park, value);
   if (value !== expected) return;
@@ -31,6 +33,7 @@ export function* parkWhile(task: Task, at: number, expected: number): Generator<
 
 /** Futex wake: makes up to `count` sleepers runnable; if there are any, who runs next is chosen anew. */
 export function* unpark(_task: Task, at: number, count: number): Generator<unknown, void> {
+  drainOwnStores();
   logAccess(at, ACCESS.wake, count);
   if (wakeParked(at, count) === 0) return;
   S.request = REQUEST.woke;

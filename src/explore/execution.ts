@@ -4,8 +4,12 @@
  * Everything is kept from one execution to the next and nothing is allocated per step. Tasks are bits: `live` has not
  * finished; `runnable` can be chosen; `relaxed` waits in a spin loop and is runnable again once another task has written;
  * `awaiting` waits for a word to have a value. A task that is live and none of these sleeps. Daemons need not finish.
+ *
+ * With store buffers each task has an agent, numbered behind all tasks: it can run while stores of its task are buffered,
+ * and a step of it lets the oldest one reach memory.
  */
 
+import { StoreBuffers } from '../arena/storeBuffer.ts';
 import { AssertionError } from '../base/assert.ts';
 import type { Violation } from '../base/finding.ts';
 import {
@@ -35,6 +39,8 @@ export interface ExecutionParts<T> {
   readonly strategy: Strategy;
   readonly observers: readonly AccessObserver[];
   readonly maxSteps: number;
+  /** Stores reach memory later (TSO); else memory is sequentially consistent. */
+  readonly storeBuffers: boolean;
 }
 
 export class Execution<T> {
@@ -50,10 +56,12 @@ export class Execution<T> {
   private readonly strategy: Strategy;
   private readonly observers: readonly AccessObserver[];
   private readonly maxSteps: number;
+  private readonly buffers: StoreBuffers | null;
   private readonly coroutines: Coroutine[] = [];
   /** What each task is resumed with: what it yielded. */
   private readonly values: unknown[] = [];
   private readonly spins: SpinReads;
+  private readonly sink = (violation: Violation): void => this.take(violation);
   private live = 0;
   private relaxed = 0;
   /** Tasks that have waited in a spin loop since they wrote last. */
@@ -63,7 +71,7 @@ export class Execution<T> {
   /** What the running task did has changed who can run. */
   private changed = false;
 
-  constructor({ world, threads, daemons, strategy, observers, maxSteps }: ExecutionParts<T>) {
+  constructor({ world, threads, daemons, strategy, observers, maxSteps, storeBuffers }: ExecutionParts<T>) {
     this.world = world;
     this.bodies = [...threads, ...daemons];
     this.daemons = maskOf(this.bodies.length) & ~maskOf(threads.length);
@@ -71,7 +79,8 @@ export class Execution<T> {
     this.observers = observers;
     this.maxSteps = maxSteps;
     this.spins = new SpinReads(this.bodies.length);
-    this.view.tasks = this.bodies.length;
+    this.buffers = storeBuffers ? new StoreBuffers(world.heap, this.bodies.length) : null;
+    this.view.tasks = this.bodies.length * (storeBuffers ? 2 : 1);
     this.view.awaited = this.bodies.map(() => ({ at: 0, shared: false }));
   }
 
@@ -102,6 +111,11 @@ export class Execution<T> {
       if (view.steps >= this.maxSteps) return this.stuck('livelock');
       const task = strategy.choose(view);
       if (task < 0) return 'pruned';
+      if (task >= this.bodies.length) {
+        this.drain(task);
+        if (this.violations.length > 0) return 'violation';
+        continue;
+      }
       try {
         this.settle(task, this.resume(task));
       } catch (error) {
@@ -111,7 +125,9 @@ export class Execution<T> {
       }
       if (this.violations.length > 0) return 'violation';
     }
-    return 'done';
+    this.buffers?.drainAll();
+    for (const observer of this.observers) observer.done?.(view);
+    return this.violations.length > 0 ? 'violation' : 'done';
   }
 
   private begin(): void {
@@ -121,6 +137,7 @@ export class Execution<T> {
     this.thrown = undefined;
     this.recorder.clear();
     this.spins.clear();
+    this.buffers?.clear();
     S.request = REQUEST.none;
     S.parked = 0;
     S.woken = 0;
@@ -138,7 +155,7 @@ export class Execution<T> {
     view.current = -1;
     view.reason = ASKED.start;
     view.steps = 0;
-    for (const observer of this.observers) observer.begin(view);
+    for (const observer of this.observers) observer.begin(view, this.world.heap, this.sink);
   }
 
   /** Runs a task until its budget is used up or it asks for something. @returns true when it has finished */
@@ -152,6 +169,7 @@ export class Execution<T> {
     this.changed = false;
     view.awaiting &= ~(1 << task);
     L.used = 0;
+    this.buffers?.enter(task);
     L.mode = this.waitsNobody(task) ? LOG_MODE.on : LOG_MODE.waited;
     const coroutine = this.coroutines[task];
     let result = coroutine.next(this.values[task]);
@@ -179,6 +197,8 @@ export class Execution<T> {
   /** True if the task yielded only because it wrote while others wait, and its write changed nothing for them. */
   private canGoOn(task: number, done: boolean | undefined): boolean {
     if (L.mode !== LOG_MODE.cut || S.request !== REQUEST.none || done === true) return false;
+    // What all see is only in the heap when the task has stopped.
+    if (this.buffers !== null) return false;
     if (this.violations.length > 0 || S.woken !== 0) return false;
     const before = this.view.runnable;
     this.release(task);
@@ -190,6 +210,7 @@ export class Execution<T> {
   private endLog(): void {
     if (L.mode === LOG_MODE.cut) this.denied += L.kept;
     L.mode = LOG_MODE.off;
+    this.buffers?.leave();
   }
 
   private pick(options: number): number {
@@ -229,6 +250,31 @@ export class Execution<T> {
       S.woken = 0;
     }
     if (this.view.awaiting !== 0) this.grant();
+    if (this.buffers?.isEmpty(task) === false) view.runnable |= 1 << (this.bodies.length + task);
+    else if (this.buffers !== null) view.runnable &= ~(1 << (this.bodies.length + task));
+  }
+
+  /** The agent's step: the oldest buffered store of its task reaches memory. */
+  private drain(agent: number): void {
+    const { view, buffers } = this;
+    const task = agent - this.bodies.length;
+    view.firstStep = view.steps;
+    view.granted = 0;
+    S.budget = 0;
+    S.task = agent;
+    L.used = 0;
+    this.denied = 0;
+    L.mode = LOG_MODE.on;
+    buffers!.drainOldest(task);
+    L.mode = LOG_MODE.off;
+    this.account(agent);
+    view.current = agent;
+    view.reason = ASKED.point;
+    if (this.relaxed !== 0) this.release(task);
+    if (view.awaiting !== 0) this.grant();
+    if (!buffers!.isEmpty(task)) return;
+    view.runnable &= ~(1 << agent);
+    view.reason = ASKED.parked;
   }
 
   private serve(task: number, bit: number): void {

@@ -41,6 +41,9 @@ export interface Variants<T, W extends World<T> = World<T>> {
   keep(kept: readonly (readonly number[])[]): Program<T, W>;
 }
 
+/** How memory behaves: every store is seen at once, or it passes through its CPU's store buffer first, as on x86. */
+export type Memory = 'sc' | 'tso';
+
 export interface ExploreOptions {
   /** Any safe integer; the default strategy's. */
   readonly seed?: number | undefined;
@@ -52,6 +55,8 @@ export interface ExploreOptions {
   readonly strategy?: Strategy | StrategyName | undefined;
   /** Go on after a failure, to count them. */
   readonly keepGoing?: boolean | undefined;
+  /** Sequentially consistent by default. */
+  readonly memory?: Memory | undefined;
 }
 
 /** One failed execution. */
@@ -81,7 +86,7 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
   const { seed = 0, executions, maxSteps = DEFAULT_MAX_STEPS, keepGoing = false } = program;
   const { strategy: wanted = DEFAULT_STRATEGY } = program;
   const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
-  const { execution, judge } = prepare(program, strategy, maxSteps);
+  const { execution, judge } = prepare(program, strategy, maxSteps, program.memory);
   const { view } = execution;
   const verdicts = Object.fromEntries(VERDICTS.map((verdict) => [verdict, 0])) as Record<Verdict, number>;
   let firstFailure: Failure | null = null;
@@ -122,12 +127,12 @@ export interface Replayed {
 export function replay<T, W extends World<T>>(
   program: Program<T, W>,
   schedule: Schedule,
-  options: { readonly maxSteps?: number; readonly seed?: number } = {},
+  options: { readonly maxSteps?: number; readonly seed?: number; readonly memory?: Memory } = {},
 ): Replayed {
-  const tasks = program.threads.length + (program.daemons?.length ?? 0);
+  const tasks = taskCount(program, options.memory);
   if (schedule.tasks !== tasks) throw new UsageError(`the schedule has ${schedule.tasks} tasks, the program ${tasks}`);
   const strategy = replayStrategy(schedule, randomStrategy(options.seed ?? 0));
-  const { execution, judge } = prepare(program, strategy, options.maxSteps ?? DEFAULT_MAX_STEPS);
+  const { execution, judge } = prepare(program, strategy, options.maxSteps ?? DEFAULT_MAX_STEPS, options.memory);
   strategy.begin(0, execution.view);
   const verdict = runAndJudge(execution, judge);
   strategy.end(execution.view, verdict !== 'done');
@@ -143,15 +148,23 @@ export interface Prepared<T, W extends World<T> = World<T>> {
   readonly judge: (() => void) | null;
 }
 
+/** Tasks of a program; with store buffers each has an agent that drains its buffer. */
+function taskCount<T, W extends World<T>>({ threads, daemons = [] }: Program<T, W>, memory: Memory = 'sc'): number {
+  return (threads.length + daemons.length) * (memory === 'tso' ? 2 : 1);
+}
+
 /** Sets a program up, to be run under `strategy`. */
 export function prepare<T, W extends World<T>>(
   program: Program<T, W>,
   strategy: Strategy,
   maxSteps = DEFAULT_MAX_STEPS,
+  memory: Memory = 'sc',
 ): Prepared<T, W> {
   const { threads, daemons = [], observers = [], setup, check } = program;
-  if (threads.length < 1 || threads.length + daemons.length > MAX_TASKS) {
-    throw new UsageError(`${threads.length + daemons.length} threads: 1 to ${MAX_TASKS} can be explored`);
+  const storeBuffers = memory === 'tso';
+  if (threads.length < 1 || taskCount(program, memory) > MAX_TASKS) {
+    const most = storeBuffers ? MAX_TASKS >> 1 : MAX_TASKS;
+    throw new UsageError(`${threads.length + daemons.length} threads: 1 to ${most} can be explored`);
   }
   let execution: Execution<T> | null = null;
   const sink: ViolationSink = (violation) => {
@@ -159,7 +172,7 @@ export function prepare<T, W extends World<T>>(
     execution.take(violation);
   };
   const world = runAlone(setup, sink);
-  execution = new Execution({ world, threads, daemons, strategy, observers, maxSteps });
+  execution = new Execution({ world, threads, daemons, strategy, observers, maxSteps, storeBuffers });
   if (check === undefined) return { world, execution, judge: null };
   const checkWorld = (end: W): Sim<void> => check(end, sink);
   return { world, execution, judge: () => runAlone(checkWorld, world) };

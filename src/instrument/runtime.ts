@@ -72,6 +72,8 @@ export const ACCESS = {
   /** A lock that is taken, given back, while others may have it too: two of these steps do not conflict. */
   lockShared: 16,
   unlockShared: 17,
+  /** A store went into the store buffer: nobody else sees it before it is logged again, as what it is. */
+  buffered: 18,
 } as const;
 
 /** Kinds, as bits, after which another task may see something else: what ends a wait. */
@@ -107,6 +109,8 @@ export const L = {
   words: new Int32Array(1024),
   /** Budget that was taken away when the mode became `cut`. */
   kept: 0,
+  /** Stores go through the store buffer. */
+  buffered: false,
   /** Who is told of each access of the one execution that is to be explained; null in all others. */
   trace: null as AccessTrace | null,
 };

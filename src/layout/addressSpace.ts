@@ -11,6 +11,7 @@ import { fetchAdd, load, readOnce, store, writeOnce } from '../arena/access.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import { BEFORE_PUBLICATION, type GuardTable } from './guard.ts';
 import type { AddressSpacePtr, Pfn, RwSemPtr, SpinLockPtr, TreeRootPtr, XaNodePtr } from './ids.ts';
 import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
 
@@ -37,9 +38,18 @@ export const ADDRESS_SPACE = {
 export const ADDRESS_SPACE_WORDS = 24;
 export const ADDRESS_SPACE_TABLE = fieldTable('address_space', ADDRESS_SPACE, ADDRESS_SPACE_WORDS);
 
+/** Slots of the index are xchg'ed or marked; what they lead to is looked up inside RCU. */
+export const ADDRESS_SPACE_GUARDS: GuardTable<typeof ADDRESS_SPACE> = {
+  nrPages: { write: BEFORE_PUBLICATION },
+  levels: { write: BEFORE_PUBLICATION },
+  iMmap: { read: [['i_mmap read']], write: [['i_mmap write']] },
+};
+
 /** A node of the page index: 64 slots, pages in the lowest level, nodes above. */
 export const XA_SLOTS = 64;
 export const XA_NODE_WORDS = XA_SLOTS;
+export const XA_NODE_TABLE = fieldTable('xa_node', { slots: 0 }, XA_NODE_WORDS);
+
 /** Objects are smaller than this many pages. */
 export const MAX_OBJECT_PAGES = XA_SLOTS ** 3;
 

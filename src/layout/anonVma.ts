@@ -13,6 +13,7 @@ import { fetchAdd, load, readOnce, store, writeOnce, cas } from '../arena/access
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import { BEFORE_PUBLICATION, type Demand, type FieldGuard, type GuardTable } from './guard.ts';
 import type { AnonVmaPtr, AvcPtr, RwSemPtr, SpinLockPtr, TreeNodePtr, TreeRootPtr, VmaPtr } from './ids.ts';
 import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
 import { TREE_NODE, TREE_NODE_END } from './treeNode.ts';
@@ -38,6 +39,22 @@ export const ANON_VMA = {
 export const ANON_VMA_WORDS = 24;
 export const ANON_VMA_TABLE = fieldTable('anon_vma', ANON_VMA, ANON_VMA_WORDS);
 
+const TREE: FieldGuard = { read: [['rmap read']], write: [['rmap write']] };
+const COUNTER: FieldGuard = { read: [['rmap write'], ['empty tree']], write: [['rmap write']] };
+
+export const ANON_VMA_GUARDS: GuardTable<typeof ANON_VMA> = {
+  rwsem: { lockless: true },
+  lock: { lockless: true },
+  root: { write: BEFORE_PUBLICATION, lockless: true },
+  refcount: { lockless: true },
+  numChildren: COUNTER,
+  numActiveVmas: COUNTER,
+  degree: COUNTER,
+  parent: { write: BEFORE_PUBLICATION },
+  rbRoot: { read: [['rmap read'], ['empty tree']], write: [['rmap write']] },
+  allLocksMark: { read: [['mm_all_locks_mutex']], write: [['mm_all_locks_mutex', 'rmap write']] },
+};
+
 export const AVC = {
   vma: 0,
   anonVma: 1,
@@ -57,6 +74,22 @@ export const AVC = {
   stamp: TREE_NODE.stamp,
 } as const;
 export const AVC_WORDS = TREE_NODE_END;
+
+const SAME_VMA: Demand = [['mmap write'], ['mmap read', 'page_table_lock'], ['mmap read', 'VMA detached']];
+
+export const AVC_GUARDS: GuardTable<typeof AVC> = {
+  vma: { write: BEFORE_PUBLICATION },
+  anonVma: { write: BEFORE_PUBLICATION },
+  sameVmaNext: { read: SAME_VMA, write: SAME_VMA },
+  sameVmaPrev: { read: SAME_VMA, write: SAME_VMA },
+  rbParent: TREE,
+  rbLeft: TREE,
+  rbRight: TREE,
+  pgoff: TREE,
+  last: TREE,
+  subtreeLast: TREE,
+  stamp: TREE,
+};
 /** `last` of a node without a key: overlaps every page offset. */
 export const ANON_VMA_LIST_LAST = 0x7fff_ffff;
 export const AVC_TABLE = fieldTable('anon_vma_chain', AVC, AVC_WORDS);
@@ -138,8 +171,8 @@ export function avcAnonVma(heap: Heap, avc: AvcPtr): Access<AnonVmaPtr> {
 /** Both ends of the edge; before the AVC is linked anywhere. Clears the rest of its words. */
 export function initAvc(heap: Heap, avc: AvcPtr, vma: VmaPtr, anonVma: AnonVmaPtr): Access<void> {
   heap.fill(0, avc, avc + AVC_WORDS);
-  heap[avc + AVC.vma] = vma;
-  heap[avc + AVC.anonVma] = anonVma;
+  store(heap, avc + AVC.vma, vma);
+  store(heap, avc + AVC.anonVma, anonVma);
 }
 export function avcSameVmaNext(heap: Heap, avc: AvcPtr): Access<AvcPtr> {
   return load(heap, avc + AVC.sameVmaNext) as AvcPtr;

@@ -6,6 +6,7 @@
 import {
   fetchAdd,
   load,
+  racyLoad,
   readOnce,
   store,
   writeOnce,
@@ -17,6 +18,7 @@ import {
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import type { FieldGuard, GuardTable } from './guard.ts';
 import type { MmPtr, PageTablePtr, RwSemPtr, SeqCountPtr, SpinLockPtr, VmaNodePtr, Vpn } from './ids.ts';
 import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
 
@@ -65,6 +67,22 @@ export const MM = {
 export const MM_WORDS = 40;
 export const MM_TABLE = fieldTable('mm_struct', MM, MM_WORDS);
 
+const ACCOUNTING: FieldGuard = { read: [['mmap read']], write: [['mmap read']] };
+
+/** What a lockless VMA lookup of another mm may touch of a recycled one: whom to wake (vma_end_read). */
+export const MM_GUARDS: GuardTable<typeof MM> = {
+  mmLockSeq: { write: [['mmap write']], lockless: true },
+  vmaWriterWait: { write: [['mmap write']], lockless: true },
+  writeProtectSeq: { read: [['mmap write']], write: [['mmap write']] },
+  vmaTree: { write: [['mmap write']] },
+  pgd: { write: [['no reference']] },
+  mapCount: { read: [['mmap read']], write: [['mmap write']] },
+  // After munmap has downgraded the lock; downgraders exclude each other.
+  totalVm: ACCOUNTING,
+  dataVm: ACCOUNTING,
+  lockedVm: ACCOUNTING,
+};
+
 /** mm->flags. */
 export const MMF_HAS_PINNED = 1 << 0;
 export const MMF_OOM_SKIP = 1 << 1;
@@ -106,6 +124,10 @@ export function atomicSetMmFlags(heap: Heap, mm: MmPtr, bits: number): Access<nu
 }
 export function mmMapCount(heap: Heap, mm: MmPtr): Access<number> {
   return load(heap, mm + MM.mapCount);
+}
+/** mremap looks before it takes the mmap lock, to refuse early what would fail half way; who holds the lock looks again. */
+export function racyMmMapCount(heap: Heap, mm: MmPtr): Access<number> {
+  return racyLoad(heap, mm + MM.mapCount);
 }
 export function setMmMapCount(heap: Heap, mm: MmPtr, count: number): Access<void> {
   store(heap, mm + MM.mapCount, count);

@@ -12,8 +12,9 @@
 import { fieldTable } from '../arena/fieldTable.ts';
 import { CACHE, CACHES, HEADER, cacheAt, pageWords } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
-import { fetchAdd, fetchAnd, fetchOr, load, readOnce, cas, store, writeOnce } from '../arena/access.ts';
+import { fetchAdd, fetchAnd, fetchOr, load, readOnce, cas, racyStore, store, writeOnce } from '../arena/access.ts';
 import type { Access } from '../base/sim.ts';
+import type { FieldGuard, GuardTable } from './guard.ts';
 import type { AddressSpacePtr, AnonVmaPtr, Pfn, TaskId } from './ids.ts';
 
 export const PAGE = {
@@ -29,6 +30,18 @@ export const PAGE = {
 } as const;
 export const PAGE_STRUCT_WORDS = 8;
 export const PAGE_TABLE_OF_FIELDS = fieldTable('page', PAGE, PAGE_STRUCT_WORDS);
+
+const FOLIO: FieldGuard = { read: [['folio lock']], write: [['folio lock'], ['no reference']] };
+
+/** Scans over frames and GUP-fast look at any frame. */
+export const PAGE_GUARDS: GuardTable<typeof PAGE> = {
+  flags: { lockless: true },
+  refcount: { lockless: true },
+  mapcount: { lockless: true },
+  mapping: { write: [['folio lock'], ['no reference']], lockless: true },
+  index: FOLIO,
+  private: FOLIO,
+};
 
 /** Page flags. PG_waiters lies beside PG_locked so that one operation unlocks and tells whether somebody waits. */
 export const PG_locked = 1 << 0;
@@ -122,9 +135,12 @@ export function atomicClearPageFlags(heap: Heap, pfn: Pfn, bits: number): Access
   return fetchAnd(heap, pageAt(heap, pfn) + PAGE.flags, ~bits);
 }
 
-/** Plain store of all flags: only for a frame that nobody else can reach yet or any more. */
+/**
+ * Plain store of all flags: only for a frame that nobody else can reach yet or any more. Scans over frames look at the flags of
+ * any frame, whoever owns it, and look again once they hold a reference; so the race is harmless.
+ */
 export function setPageFlags(heap: Heap, pfn: Pfn, flags: number): Access<void> {
-  store(heap, pageAt(heap, pfn) + PAGE.flags, flags);
+  racyStore(heap, pageAt(heap, pfn) + PAGE.flags, flags);
 }
 
 /** Records who locked the folio, 0 for nobody. Observers only, hence no scheduling point. */

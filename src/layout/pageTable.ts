@@ -6,10 +6,11 @@
  * they are always accessed marked. An upper entry is the PageTablePtr of the next table, 0 when there is none.
  */
 
-import { cas, fetchAnd, readOnce, store, writeOnce, xchg } from '../arena/access.ts';
+import { cas, fetchAnd, loadAcquire, readOnce, store, storeRelease, writeOnce, xchg } from '../arena/access.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import { BEFORE_PUBLICATION, type FieldGuard, type GuardTable } from './guard.ts';
 import type { MmPtr, PageTablePtr, PtePtr, PteVal, SpinLockPtr, Vpn } from './ids.ts';
 import { SPIN_WORDS } from './lockWords.ts';
 
@@ -24,6 +25,17 @@ export const LEVEL_PGD = 3;
 export const TABLE = { lock: 0, level: SPIN_WORDS, mm: SPIN_WORDS + 1, base: SPIN_WORDS + 2, entries: 8 } as const;
 export const PAGE_TABLE_WORDS = TABLE.entries + ENTRIES_PER_TABLE;
 export const PAGE_TABLE_TABLE = fieldTable('page_table', TABLE, PAGE_TABLE_WORDS);
+
+/**
+ * Entries of a pte table change under its lock; hardware sets A and D by a compare-and-swap. Upper entries are installed under
+ * the lock of their level and cleared by free_pgtables under any mmap lock: what they lead to is unreachable by then.
+ */
+export const PAGE_TABLE_GUARDS: GuardTable<typeof TABLE> = {
+  level: { write: BEFORE_PUBLICATION },
+  mm: { write: BEFORE_PUBLICATION },
+  entries: { write: [['own lock']] },
+};
+export const UPPER_ENTRY_GUARD: FieldGuard = { write: [['own lock'], ['page_table_lock'], ['any mmap']] };
 
 /** Pages that one entry of `level` covers: 1, 512, 2^18, 2^27. */
 export function pagesPerEntry(level: number): number {
@@ -48,8 +60,8 @@ export function tableLock(table: PageTablePtr): SpinLockPtr {
 /** Initialises a fresh table: all entries none. One step: nobody can reach it yet. */
 export function initTable(heap: Heap, table: PageTablePtr, level: number, mm: MmPtr, base: Vpn): Access<void> {
   heap.fill(0, table, table + PAGE_TABLE_WORDS);
-  heap[table + TABLE.level] = level;
-  heap[table + TABLE.mm] = mm;
+  store(heap, table + TABLE.level, level);
+  store(heap, table + TABLE.mm, mm);
   heap[table + TABLE.base] = base;
 }
 
@@ -83,12 +95,15 @@ export function atomicClearPteFlags(heap: Heap, pte: PtePtr, flags: number): Acc
   return fetchAnd(heap, pte, ~flags) as PteVal;
 }
 
-/** Entry of an upper level: the next table or 0. */
+/**
+ * Entry of an upper level: the next table or 0. What was in the table when it was installed is seen: in the kernel by the address
+ * dependency of a lockless walk.
+ */
 export function readOnceTableEntry(heap: Heap, entry: PtePtr): Access<PageTablePtr> {
-  return readOnce(heap, entry) as PageTablePtr;
+  return loadAcquire(heap, entry) as PageTablePtr;
 }
 
-/** Installs or clears an upper entry (pmd_populate, pmd_clear): the level's lock is held. */
+/** Installs or clears an upper entry (pmd_populate behind the smp_wmb() of pmd_install, pmd_clear): the level's lock is held. */
 export function writeOnceTableEntry(heap: Heap, entry: PtePtr, table: PageTablePtr): Access<void> {
-  writeOnce(heap, entry, table);
+  storeRelease(heap, entry, table);
 }

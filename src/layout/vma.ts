@@ -13,10 +13,11 @@
  * lock, which is why each is a word of its own with its own scheduling point.
  */
 
-import { load, readOnce, store, writeOnce } from '../arena/access.ts';
+import { load, loadAcquire, readOnce, store, storeRelease, writeOnce } from '../arena/access.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import { BEFORE_PUBLICATION, type Demand, type FieldGuard, type GuardTable } from './guard.ts';
 import type { AddressSpacePtr, AnonVmaPtr, AvcPtr, MmPtr, TreeNodePtr, VmaPtr, Vpn } from './ids.ts';
 import { MM } from './mm.ts';
 import { TREE_NODE, TREE_NODE_END } from './treeNode.ts';
@@ -50,6 +51,40 @@ export const VMA = {
 } as const;
 export const VMA_WORDS = VMA_TREE_NODE + TREE_NODE_END;
 export const VMA_TABLE = fieldTable('vm_area_struct', VMA, VMA_WORDS);
+
+const LOOK: Demand = [['mmap read'], ['VMA read'], ['rmap read']];
+const NODE: FieldGuard = { read: [['i_mmap read']], write: [['i_mmap write']] };
+const MOVE: FieldGuard = { read: LOOK, write: [['mmap write', 'VMA write', 'rmap write']] };
+/** unlink_anon_vmas works on VMAs that munmap has detached, when the mmap lock may be downgraded already. */
+const CHAIN: Demand = [['mmap write'], ['mmap read', 'page_table_lock'], ['mmap read', 'VMA detached']];
+
+export const VMA_GUARDS: GuardTable<typeof VMA> = {
+  mm: { write: BEFORE_PUBLICATION, lockless: true },
+  start: MOVE,
+  end: MOVE,
+  pgoff: MOVE,
+  flags: { read: LOOK, write: [['mmap write', 'VMA write']] },
+  anonVma: {
+    read: LOOK,
+    write: [
+      ['mmap read', 'page_table_lock'],
+      ['mmap write', 'VMA write'],
+      ['mmap read', 'VMA detached', 'rmap write'],
+    ],
+  },
+  avcFirst: { read: CHAIN, write: CHAIN },
+  avcLast: { read: CHAIN, write: CHAIN },
+  lockSeq: { lockless: true },
+  refcnt: { lockless: true },
+  file: { write: BEFORE_PUBLICATION },
+  rbParent: NODE,
+  rbLeft: NODE,
+  rbRight: NODE,
+  keyFirst: NODE,
+  keyLast: NODE,
+  subtreeLast: NODE,
+  stamp: NODE,
+};
 
 /** vm_flags; the numbers are ours. */
 export const VM_READ = 1 << 0;
@@ -102,19 +137,27 @@ export function setVmaPgoff(heap: Heap, vma: VmaPtr, pgoff: number): Access<void
 export function vmaFlags(heap: Heap, vma: VmaPtr): Access<number> {
   return load(heap, vma + VMA.flags);
 }
+/** For rmap walks, which hold neither the mmap lock nor the VMA's: the kernel reads the page protection made of the flags so. */
+export function readOnceVmaFlags(heap: Heap, vma: VmaPtr): Access<number> {
+  return readOnce(heap, vma + VMA.flags);
+}
+/** vm_flags_reset_once(): rmap walks may look. */
 export function setVmaFlags(heap: Heap, vma: VmaPtr, flags: number): Access<void> {
-  store(heap, vma + VMA.flags, flags);
+  writeOnce(heap, vma + VMA.flags, flags);
 }
 /** Plain read: one of the locks above is held. */
 export function vmaAnonVma(heap: Heap, vma: VmaPtr): Access<AnonVmaPtr> {
   return load(heap, vma + VMA.anonVma) as AnonVmaPtr;
 }
-/** Lockless read: a neighbour's anon_vma in find_mergeable_anon_vma, a fault under the VMA lock. */
+/**
+ * Lockless read: a neighbour's anon_vma in find_mergeable_anon_vma, a fault under the VMA lock. Who sees the anon_vma sees it
+ * initialised: 7.0 leaves that to the address dependency and lacks the store's side, which a later fix added.
+ */
 export function readOnceVmaAnonVma(heap: Heap, vma: VmaPtr): Access<AnonVmaPtr> {
-  return readOnce(heap, vma + VMA.anonVma) as AnonVmaPtr;
+  return loadAcquire(heap, vma + VMA.anonVma) as AnonVmaPtr;
 }
 export function setVmaAnonVma(heap: Heap, vma: VmaPtr, anonVma: AnonVmaPtr): Access<void> {
-  writeOnce(heap, vma + VMA.anonVma, anonVma);
+  storeRelease(heap, vma + VMA.anonVma, anonVma);
 }
 /**
  * True if the VMA has exactly one AVC, so it never went through fork. Lockless look at a neighbour; its own prepare may run

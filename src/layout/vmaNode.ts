@@ -9,11 +9,20 @@ import { CACHES, type CacheId } from '../arena/header.ts';
 import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
+import { BEFORE_PUBLICATION, type Demand, type GuardTable } from './guard.ts';
 import type { VmaNodePtr, VmaPtr, Vpn } from './ids.ts';
 
 export const VMA_NODE = { count: 0, capacity: 1, entries: 2 } as const;
 export const VMA_NODE_ENTRY_WORDS = 3;
 export const VMA_NODE_TABLE = fieldTable('vma_node', VMA_NODE, 3);
+
+/** A node is built, published and never changed again. */
+const LOOKUP: Demand = [['RCU'], ['any mmap']];
+export const VMA_NODE_GUARDS: GuardTable<typeof VMA_NODE> = {
+  count: { read: LOOKUP, write: BEFORE_PUBLICATION },
+  capacity: { read: LOOKUP, write: BEFORE_PUBLICATION },
+  entries: { read: LOOKUP, write: BEFORE_PUBLICATION },
+};
 
 /** Capacities and the cache each is allocated from, smallest first. */
 export const VMA_NODE_SIZES: readonly { readonly capacity: number; readonly cache: CacheId }[] = [

@@ -21,7 +21,7 @@
  * expedited grace periods, flavours.
  */
 
-import { cas, fetchAdd, load, readOnce, store, writeOnce, xchg } from '../arena/access.ts';
+import { cas, fetchAdd, load, loadAcquire, readOnce, smpMb, store, writeOnce, xchg } from '../arena/access.ts';
 import { nrCpus, type CacheId } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { setSlabRcuNext, slabCacheOf, slabRcuNext } from '../arena/slab.ts';
@@ -45,7 +45,10 @@ export function rcuReadLock(task: Task): Access<void> {
   const { heap, ptr } = task;
   const nesting = load(heap, ptr + TASK.rcuNesting);
   store(heap, ptr + TASK.rcuNesting, nesting + 1);
-  if (nesting === 0) writeOnce(heap, ptr + TASK.rcuActive, stampOf(readOnce(heap, globalAt(heap, GLOBAL.rcuPeriod))));
+  if (nesting > 0) return;
+  writeOnce(heap, ptr + TASK.rcuActive, stampOf(loadAcquire(heap, globalAt(heap, GLOBAL.rcuPeriod))));
+  // The stamp is seen before anything is read.
+  smpMb();
 }
 
 /** rcu_read_unlock(). */
@@ -119,13 +122,13 @@ function isOlder(stamp: number, period: number): boolean {
 function waitForReader(task: Task, reader: TaskPtr, period: number): Sim<void> {
   const { heap } = task;
   const at = reader + TASK.rcuActive;
-  let stamp = readOnce(heap, at);
+  let stamp = loadAcquire(heap, at);
   if (!isOlder(stamp, period)) return;
   blockBegin(task, at, CLASS_RCU);
   while (isOlder(stamp, period)) {
     const marked = stamp | WAITED_FOR;
     if (marked === stamp || cas(heap, at, stamp, marked) === stamp) parkWhile(task, at, marked);
-    stamp = readOnce(heap, at);
+    stamp = loadAcquire(heap, at);
   }
   blockEnd(task);
 }
@@ -133,7 +136,7 @@ function waitForReader(task: Task, reader: TaskPtr, period: number): Sim<void> {
 /** True when no read section is open that began before `period`. Each task is judged on its own, so the look need not be atomic. */
 function periodIsOver(heap: Heap, period: number): Access<boolean> {
   for (let id = 1; id <= nrCpus(heap); id++) {
-    if (isOlder(readOnce(heap, taskAt(heap, id as TaskId) + TASK.rcuActive), period)) return false;
+    if (isOlder(loadAcquire(heap, taskAt(heap, id as TaskId) + TASK.rcuActive), period)) return false;
   }
   return true;
 }

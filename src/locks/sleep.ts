@@ -23,7 +23,7 @@
  * killable and not, priorities.
  */
 
-import { cas, readOnce, writeOnce, xchg } from '../arena/access.ts';
+import { cas, loadAcquire, readOnce, smpMb, writeOnce, xchg } from '../arena/access.ts';
 import type { Heap } from '../arena/heap.ts';
 import { assert } from '../base/assert.ts';
 import type { Access, Sim } from '../base/sim.ts';
@@ -56,7 +56,7 @@ export function prepareToSleep(task: Task): Access<void> {
 
 /** True once a waker has cleared the task's word. */
 export function wasWoken(task: Task): Access<boolean> {
-  return readOnce(task.heap, task.ptr + TASK.wake) === AWAKE;
+  return loadAcquire(task.heap, task.ptr + TASK.wake) === AWAKE;
 }
 
 /**
@@ -67,7 +67,8 @@ export function sleep(task: Task, killable: boolean): Sim<boolean> {
   const { heap } = task;
   const at = task.ptr + TASK.wake;
   while (true) {
-    const word = readOnce(heap, at);
+    // What the waker wrote before it cleared the word is seen.
+    const word = loadAcquire(heap, at);
     if (word === AWAKE) return true;
     if (killable) {
       // Read after the word: whoever kills sets `killed` before it changes the word we are about to sleep on.
@@ -113,9 +114,10 @@ function firstTask(tasks: number): TaskId {
   return (32 - Math.clz32(tasks & -tasks)) as TaskId;
 }
 
-/** From here on signals count; the condition must be tested after this. */
-export function armEvent(task: Task): Access<void> {
+/** set_current_state(): from here on signals count; the condition must be tested after this, and after the barrier. */
+export function armEvent(task: Task): Sim<void> {
   writeOnce(task.heap, task.ptr + TASK.event, ASLEEP);
+  if (task.rules.rcuwait.barrier === 'full') smpMb();
 }
 
 /** Sleeps until somebody signals (or for no reason at all): the caller tests its condition again. */

@@ -25,7 +25,7 @@
  * wakes for nothing).
  */
 
-import { cas, fetchSub, readOnce, store, writeOnce } from '../arena/access.ts';
+import { cas, fetchSub, readOnce, writeOnce } from '../arena/access.ts';
 import type { Heap } from '../arena/heap.ts';
 import { assert } from '../base/assert.ts';
 import { EINTR } from '../base/errno.ts';
@@ -49,7 +49,8 @@ const NEVER_LOCKED = -1;
 /** vma_lock_init(): a fresh or recycled VMA, detached and not locked. Part of the step that initialises it. */
 export function vmaLockInit(heap: Heap, vma: VmaPtr): Access<void> {
   writeOnce(heap, vma + VMA.refcnt, DETACHED);
-  store(heap, vma + VMA.lockSeq, NEVER_LOCKED);
+  // A reader that still has the slot's old VMA may look.
+  writeOnce(heap, vma + VMA.lockSeq, NEVER_LOCKED);
 }
 
 /**

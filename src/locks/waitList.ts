@@ -5,7 +5,7 @@
  * Kernel: the wait_list of rwsem and mutex, wait_queue_head.
  */
 
-import { load, store } from '../arena/access.ts';
+import { load, store, writeOnce } from '../arena/access.ts';
 import type { Heap } from '../arena/heap.ts';
 import { assert } from '../base/assert.ts';
 import type { Access } from '../base/sim.ts';
@@ -49,8 +49,14 @@ export function addWaiter(heap: Heap, list: number, waiter: TaskPtr, kind: numbe
   store(heap, waiter + TASK.waitFlags, 0);
   store(heap, waiter + TASK.waitNext, 0);
   store(heap, waiter + TASK.waitPrev, tail);
-  store(heap, tail === 0 ? list + HEAD : tail + TASK.waitNext, waiter);
+  if (tail === 0) setHead(heap, list, waiter);
+  else store(heap, tail + TASK.waitNext, waiter);
   store(heap, list + TAIL, waiter);
+}
+
+/** The head is marked, as in the kernel's lists: who asks whether anybody queues holds no lock. */
+function setHead(heap: Heap, list: number, head: number): Access<void> {
+  writeOnce(heap, list + HEAD, head);
 }
 
 /** Takes a task out of the list it stands in. */
@@ -58,7 +64,8 @@ export function removeWaiter(heap: Heap, list: number, waiter: TaskPtr): Access<
   const next = load(heap, waiter + TASK.waitNext);
   const prev = load(heap, waiter + TASK.waitPrev);
   assert(prev !== 0 || load(heap, list + HEAD) === waiter, 'wait list: the task does not stand in it');
-  store(heap, prev === 0 ? list + HEAD : prev + TASK.waitNext, next);
+  if (prev === 0) setHead(heap, list, next);
+  else store(heap, prev + TASK.waitNext, next);
   store(heap, next === 0 ? list + TAIL : next + TASK.waitPrev, prev);
   store(heap, waiter + TASK.waitNext, 0);
   store(heap, waiter + TASK.waitPrev, 0);

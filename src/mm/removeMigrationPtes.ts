@@ -28,7 +28,7 @@ import {
   pteIsYoung,
   pteSet,
 } from '../layout/pte.ts';
-import { vmaFlags } from '../layout/vma.ts';
+import { readOnceVmaFlags } from '../layout/vma.ts';
 import { folioAddFileRmapPte } from './fileRmap.ts';
 import { vmPageProt } from './pageProt.ts';
 import { folioGet } from './pageRef.ts';
@@ -71,7 +71,7 @@ function removeMigrationPte(task: Task, src: Pfn, dst: Pfn, vma: VmaPtr, vpn: Vp
 /** The present entry for a migration entry: the VMA's protection of today, what the entry allows, A and D as they were. */
 function restoredEntry(task: Task, dst: Pfn, vma: VmaPtr, old: PteVal): Sim<PteVal> {
   const { heap } = task;
-  let entry = makePte(dst, vmPageProt(vmaFlags(heap, vma)));
+  let entry = makePte(dst, vmPageProt(readOnceVmaFlags(heap, vma)));
   if (!pteIsYoung(old)) entry = pteClear(entry, PTE_YOUNG);
   // A page that was cleaned meanwhile must not become dirty again.
   if (pteIsDirty(old) && (readOncePageFlags(heap, dst) & PG_dirty) !== 0) entry = pteSet(entry, PTE_DIRTY);

@@ -13,6 +13,7 @@
  * Kernel: folio_add_new_anon_rmap() and kin in mm/rmap.c, include/linux/rmap.h. Not modelled: large folios, KSM, swap.
  */
 
+import { smpMb } from '../arena/access.ts';
 import { assert } from '../base/assert.ts';
 import { EBUSY } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
@@ -100,6 +101,9 @@ export function folioTryDupAnonRmap(task: Task, pfn: Pfn, srcVma: VmaPtr, hasPin
  * @returns 0, or -EBUSY if the page may be pinned: it stays exclusive
  */
 export function folioTryShareAnonRmap(task: Task, pfn: Pfn): Sim<number> {
+  // The cleared entry is seen before we look for pins: GUP-fast pins, then looks at the entry again (its pin is atomic, so needs
+  // no barrier of its own; nor does the clearing below).
+  smpMb();
   if (folioMaybeDmaPinned(task, pfn)) return -EBUSY;
   const flags = atomicClearPageFlags(task.heap, pfn, PG_anonExclusive);
   assert((flags & PG_anonExclusive) !== 0, 'rmap: sharing a page that is not exclusive');

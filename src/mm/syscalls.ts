@@ -12,7 +12,7 @@ import { EINTR, EINVAL, ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import type { Vpn } from '../layout/ids.ts';
-import { mmMapCount, mmMaxMapCount } from '../layout/mm.ts';
+import { racyMmMapCount, mmMaxMapCount } from '../layout/mm.ts';
 import { mmapWriteLockKillable, mmapWriteUnlock } from '../locks/mmapLock.ts';
 import { doMmap } from './mmap.ts';
 import { doMprotect } from './mprotect.ts';
@@ -131,6 +131,6 @@ function checkMremapParams(
   if ((flags & MREMAP_DONTUNMAP) !== 0 && oldLen !== newLen) return -EINVAL;
   if (wrapAddress(addr + oldLen) > newAddr && newAddr + newLen > addr) return -EINVAL;
   // Racy, as in the kernel: a hint that saves most callers from losing the destination to a move that then fails.
-  if (mmMapCount(task.heap, task.mm) >= mmMaxMapCount(task.heap, task.mm) - REMAP_TO_HEADROOM) return -ENOMEM;
+  if (racyMmMapCount(task.heap, task.mm) >= mmMaxMapCount(task.heap, task.mm) - REMAP_TO_HEADROOM) return -ENOMEM;
   return 0;
 }

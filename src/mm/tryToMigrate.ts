@@ -28,7 +28,7 @@ import {
   pteIsDirty,
   pteIsWritable,
 } from '../layout/pte.ts';
-import { VM_STACK_INCOMPLETE_SETUP, vmaFlags } from '../layout/vma.ts';
+import { VM_STACK_INCOMPLETE_SETUP, readOnceVmaFlags } from '../layout/vma.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
 import { folioPut } from './pageRef.ts';
 import {
@@ -74,7 +74,7 @@ function folioNotMapped(task: Task, pfn: Pfn): Sim<boolean> {
  */
 function invalidMigrationVma(task: Task, vma: VmaPtr): Sim<boolean> {
   if (!task.rules.migrate.skipTemporaryStack) return false;
-  return (vmaFlags(task.heap, vma) & VM_STACK_INCOMPLETE_SETUP) !== 0;
+  return (readOnceVmaFlags(task.heap, vma) & VM_STACK_INCOMPLETE_SETUP) !== 0;
 }
 
 /** try_to_migrate_one(). @returns false if the page cannot be unmapped */

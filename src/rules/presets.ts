@@ -12,6 +12,7 @@ export const LINUX_7_0: Rules = {
   fork: { pinnedPage: 'copyForChild' },
   mremap: { rmapLocks: 'byOrder', flush: 'beforeUnlock', multiVma: true },
   munmap: { downgrade: true },
+  rcuwait: { barrier: 'full' },
   fault: { perVmaLock: true },
   madvise: { perVmaLock: true },
 };
@@ -28,6 +29,7 @@ const LINUX_2_6_34_RC: Rules = {
   fork: { pinnedPage: 'share' },
   mremap: { rmapLocks: 'never', flush: 'afterUnlock', multiVma: false },
   munmap: { downgrade: false },
+  rcuwait: { barrier: 'full' },
   fault: { perVmaLock: false },
   madvise: { perVmaLock: false },
 };

@@ -53,6 +53,10 @@ export interface Rules {
     /** Whether munmap downgrades mmap_lock before it zaps. */
     readonly downgrade: boolean;
   };
+  readonly rcuwait: {
+    /** Whether a task that is about to sleep makes that visible before it looks at its condition. */
+    readonly barrier: 'full' | 'none';
+  };
   readonly fault: {
     /** Whether faults try the per-VMA lock first (6.4+). */
     readonly perVmaLock: boolean;
@@ -157,6 +161,12 @@ export const RULE_DOCS: readonly RuleDoc[] = [
     values: ['true', 'false'],
     what: 'whether munmap downgrades mmap_lock to read before it zaps',
     reference: 'vms_complete_munmap_vmas() in mm/vma.c; 4.20',
+  },
+  {
+    rule: 'rcuwait.barrier',
+    values: ['full', 'none'],
+    what: 'whether who is about to sleep makes that visible before it looks at its condition (matters with store buffers)',
+    reference: 'set_current_state() in rcuwait_wait_event(); 6dc080eeb2ba (5.0) is the same barrier of the waker',
   },
   {
     rule: 'fault.perVmaLock',

@@ -9,6 +9,7 @@
 import { assert } from '../../src/base/assert.ts';
 import { isPrediction, type FindingKind, type Violation } from '../../src/base/finding.ts';
 import type { Sim } from '../../src/base/sim.ts';
+import type { LockdepHook } from '../../src/cpu/hooks.ts';
 import type { MachineSize } from '../../src/cpu/machine.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import type { Program } from '../../src/explore/explore.ts';
@@ -42,6 +43,8 @@ export interface Scenario extends ScenarioDoc {
 export interface ProgramOptions {
   /** Lockdep notes where locks were taken: for one execution that is to be told, too slow for thousands. */
   readonly places?: boolean;
+  /** Hears of every lock beside lockdep: what the lock detector needs. */
+  readonly locks?: LockdepHook;
   /** Kinds of finding that are looked for: predictions of any other kind are passed over. None: every finding counts. */
   readonly seeks?: readonly FindingKind[] | undefined;
 }
@@ -75,7 +78,7 @@ export function scenario<Shared>(play: Play<Shared>): Scenario {
 function programOf<Shared>(
   play: Play<Shared>,
   rules: Rules,
-  { places = false, seeks = [] }: ProgramOptions,
+  { places = false, seeks = [], locks }: ProgramOptions,
 ): Program<Task, MachineWorld> {
   const { roles } = play;
   const endings = new Endings();
@@ -91,7 +94,7 @@ function programOf<Shared>(
     setup: (to: ViolationSink): Sim<MachineWorld> => {
       const sink = passOver(seeks, to);
       report = sink;
-      stage = new Stage({ rules, cpus: roles.length, size: play.size ?? {}, sink, places });
+      stage = new Stage({ rules, cpus: roles.length, size: play.size ?? {}, sink, places, locks });
       bootMachine(stage.heap);
       shared = play.setup(stage);
       return stage.newWorld();

@@ -16,6 +16,7 @@ import type { ViolationSink } from '../../src/explore/world.ts';
 import { NO_MM, NO_TABLE, type MmPtr, type Pfn, type Vpn } from '../../src/layout/ids.ts';
 import { LEVEL_PTE, entryAt, readOncePte } from '../../src/layout/pageTable.ts';
 import { pteIsPresent, ptePfn } from '../../src/layout/pte.ts';
+import { bothLockdep } from '../../src/detect/heldLocks.ts';
 import { createLockdep } from '../../src/lockdep/lockdep.ts';
 import { noTrace } from '../../src/lockdep/trace.ts';
 import { LOCKDEP_SMALL, initLockdep, lockdepWords, type LockdepSize } from '../../src/lockdep/section.ts';
@@ -74,6 +75,8 @@ export interface StageOptions {
   readonly sink: ViolationSink;
   /** Lockdep notes places. */
   readonly places: boolean;
+  /** Hears of every lock beside lockdep. */
+  readonly locks?: LockdepHook | undefined;
 }
 
 export class Stage {
@@ -83,7 +86,7 @@ export class Stage {
   private readonly lockdep: LockdepHook;
   private readonly tasks: Task[] = [];
 
-  constructor({ rules, cpus, size, sink, places }: StageOptions) {
+  constructor({ rules, cpus, size, sink, places, locks }: StageOptions) {
     const machine = { ...STAGE_MACHINE, ...size, cpus };
     this.rules = rules;
     this.heap = createMachine({
@@ -94,7 +97,8 @@ export class Stage {
     initLockdep(this.heap, STAGE_LOCKDEP);
     this.check = createChecker(sink, {});
     const trace = places ? {} : { trace: noTrace };
-    this.lockdep = createLockdep(this.heap, (report) => sink(lockdepViolation(report)), trace);
+    const lockdep = createLockdep(this.heap, (report) => sink(lockdepViolation(report)), trace);
+    this.lockdep = locks === undefined ? lockdep : bothLockdep(lockdep, locks);
   }
 
   /** The task with this id (from 1) during the set-up. */

@@ -1,5 +1,7 @@
 /** The suite under the explorer; on threads (see suiteOnThreads.test.ts for real ones) each program in sequence. */
 import type { Sim } from '../../src/base/sim.ts';
+import { DataRaces } from '../../src/detect/dataRaces.ts';
+import { ObjectLifetimes } from '../../src/detect/objectLifetimes.ts';
 import type { Kernel } from '../support/kernel.ts';
 import { simConcurrent, type Concurrent } from '../support/simConcurrent.ts';
 import { LOCK_PROGRAMS } from './suite/all.ts';
@@ -20,6 +22,8 @@ function concurrent(program: LockProgram): Concurrent<Ground> {
     check: (kernel: Kernel, ground: Ground): Sim<void> => program.check(kernel.task, ground),
     meets: program.directed ?? false,
     executions: EXECUTIONS,
+    // The objects are stand-ins: their words are not the fields that the guard tables speak of.
+    observers: [new DataRaces(), new ObjectLifetimes()],
   };
 }
 

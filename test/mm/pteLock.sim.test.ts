@@ -36,6 +36,7 @@ mmTest('without a table nothing stays held; with one, RCU and the lock', (box: S
 interface Shared {
   readonly box: Sandbox;
   readonly entry: PtePtr;
+  readonly pmd: PageTablePtr;
   readonly table: PageTablePtr;
 }
 
@@ -45,17 +46,22 @@ simConcurrent('a table that is taken away while somebody waits for its lock is n
     const box = openSandbox(kernel);
     mapPages(box, PAGE, 1);
     userWrite(box.task, PAGE, 0, 1);
-    const entry = entryAt(findTable(box.task, box.mm, PAGE, LEVEL_PMD), PAGE, LEVEL_PMD);
-    return { box, entry, table: findTable(box.task, box.mm, PAGE, LEVEL_PTE) };
+    const pmd = findTable(box.task, box.mm, PAGE, LEVEL_PMD);
+    const entry = entryAt(pmd, PAGE, LEVEL_PMD);
+    return { box, entry, pmd, table: findTable(box.task, box.mm, PAGE, LEVEL_PTE) };
   },
   threads: [
-    (task: Task, { entry, table }: Shared): Sim<void> => {
+    (task: Task, { entry, pmd, table }: Shared): Sim<void> => {
+      spinLock(task, tableLock(pmd));
       spinLock(task, tableLock(table));
       writeOnceTableEntry(task.heap, entry, NO_TABLE);
       spinUnlock(task, tableLock(table));
+      spinUnlock(task, tableLock(pmd));
+      spinLock(task, tableLock(pmd));
       spinLock(task, tableLock(table));
       writeOnceTableEntry(task.heap, entry, table);
       spinUnlock(task, tableLock(table));
+      spinUnlock(task, tableLock(pmd));
     },
     (task: Task, { box, table }: Shared): Sim<void> => {
       const locked = pteOffsetMapLock(task, box.mm, PAGE);

@@ -6,6 +6,7 @@ import type { CheckHook, LockdepHook, LockStatsHook } from '../../src/cpu/hooks.
 import { SMALL_MACHINE, createMachine, type MachineSize } from '../../src/cpu/machine.ts';
 import type { Access } from '../../src/base/sim.ts';
 import { createTask, type Task } from '../../src/cpu/task.ts';
+import { bothLockdep } from '../../src/detect/heldLocks.ts';
 import type { ViolationSink } from '../../src/explore/world.ts';
 import { kernelPreset } from '../../src/rules/resolve.ts';
 import type { Rules } from '../../src/rules/rules.ts';
@@ -28,6 +29,8 @@ export interface KernelOptions {
   readonly boot?: (heap: Heap) => Access<void>;
   /** Hooks for the tasks; made anew for each execution. */
   readonly hooks?: (heap: Heap, sink: ViolationSink) => Hooks;
+  /** Hears of every lock beside the lockdep hook. */
+  readonly locks?: LockdepHook;
   /** Seed of the tasks' generators. */
   readonly seed?: number;
   readonly failAlloc?: number;
@@ -60,7 +63,10 @@ export class Kernel {
       const { options, heap } = this;
       this.hooks ??= options.hooks?.(heap, this.sink) ?? {};
       const rules = options.rules ?? kernelPreset('linux-7.0').rules;
-      task = createTask({ heap, id, rules, seed: options.seed ?? 0, failAlloc: options.failAlloc ?? 0, ...this.hooks });
+      const { hooks } = this;
+      const lockdep = options.locks ? bothLockdep(hooks.lockdep ?? null, options.locks) : (hooks.lockdep ?? null);
+      const { seed = 0, failAlloc = 0 } = options;
+      task = createTask({ heap, id, rules, seed, failAlloc, ...hooks, lockdep });
       this.tasks.set(id, task);
     }
     return task;

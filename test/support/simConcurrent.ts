@@ -8,10 +8,13 @@ import type { Heap } from '../../src/arena/heap.ts';
 import type { Sim } from '../../src/base/sim.ts';
 import type { LockStatsHook } from '../../src/cpu/hooks.ts';
 import type { Task } from '../../src/cpu/task.ts';
+import { LINUX_7_0 } from '../../src/rules/presets.ts';
 import { explore, type Exploration, type ExploreOptions, type Program } from '../../src/explore/explore.ts';
 import { MachineWorld } from '../../src/explore/machineWorld.ts';
+import type { AccessObserver } from '../../src/explore/observer.ts';
 import type { Thread, ViolationSink } from '../../src/explore/world.ts';
 import { callSim } from '../../src/instrument/runtime.ts';
+import { allDetectors } from './detectors.ts';
 import { failureOf } from './failure.ts';
 import { Kernel, type KernelOptions } from './kernel.ts';
 import { explored } from './simTest.ts';
@@ -35,13 +38,15 @@ export interface Concurrent<Shared> extends KernelOptions {
   readonly maxSteps?: number;
   /** The threads wait for each other: they cannot run one after the other, and the test is skipped on threads. */
   readonly meets?: boolean;
+  /** What looks at every access: all detectors in a test that must hold under every schedule, else none. */
+  readonly observers?: readonly AccessObserver[];
 }
 
 /** Registers a test that must hold under every schedule tried. */
 export function simConcurrent<Shared>(name: string, concurrent: Concurrent<Shared>): void {
   if (explored) {
     test(name, () => {
-      const { firstFailure } = exploreConcurrent(concurrent);
+      const { firstFailure } = exploreConcurrent({ ...allDetectors(concurrent.rules ?? LINUX_7_0), ...concurrent });
       if (firstFailure !== null) throw failureOf(firstFailure);
     });
     return;
@@ -129,8 +134,9 @@ function laneThread<Shared>(body: (task: Task, shared: Shared) => Sim<void>): Th
 }
 
 function exploreConcurrent<Shared>(concurrent: Concurrent<Shared> & Partial<ExploreOptions>): Exploration {
-  const { executions = DEFAULT_EXECUTIONS, seed, maxSteps, strategy, keepGoing } = concurrent;
-  return explore({ ...programOf(concurrent), executions, seed, maxSteps, strategy, keepGoing });
+  const { executions = DEFAULT_EXECUTIONS, seed, maxSteps, strategy, keepGoing, memory } = concurrent;
+  const { observers } = concurrent;
+  return explore({ ...programOf(concurrent), observers, executions, seed, maxSteps, strategy, keepGoing, memory });
 }
 
 function runInOrder<Shared>(concurrent: Concurrent<Shared>, order: readonly number[]): void {

@@ -5,7 +5,7 @@ import { productFiles, type SourceFile } from './sourceTree.ts';
 
 const MACHINE = ['base', 'arena', 'layout', 'rules', 'cpu'];
 const SIMULATION = [...MACHINE, 'locks', 'lockdep', 'mm', 'check'];
-const ENGINES = [...SIMULATION, 'instrument', 'explore', 'conform', 'report'];
+const ENGINES = [...SIMULATION, 'instrument', 'explore', 'detect', 'conform', 'report'];
 const ANYTHING = [...ENGINES, 'cli', 'workers', 'stress', 'bench'];
 
 /** Folder -> the other folders it may import. `src/` is left out of the names. */
@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   mm: [...MACHINE, 'locks'],
   check: MACHINE, // never mm or locks: one mistake must not hide itself in both places
   explore: SIMULATION.concat('instrument', 'report'),
+  detect: [...MACHINE, 'instrument', 'explore', 'report'], // like check, of accesses
   conform: SIMULATION.concat('instrument', 'report'),
   report: SIMULATION,
   cli: [...ENGINES, 'stress', 'bench'],

@@ -1,6 +1,6 @@
 /** The folio lock under concurrency: lockers and waiters in one hashed queue, migration entries. */
 
-import { load, readOnce, store, writeOnce } from '../../../src/arena/access.ts';
+import { load, racyLoad, readOnce, store, writeOnce } from '../../../src/arena/access.ts';
 import { assert } from '../../../src/base/assert.ts';
 import type { Sim } from '../../../src/base/sim.ts';
 import { cpuRelax } from '../../../src/cpu/platform.ts';
@@ -18,7 +18,7 @@ import {
   migrationEntryWaitOnLocked,
 } from '../../../src/locks/folioLock.ts';
 import { spinLock, spinLockInit, spinUnlock } from '../../../src/locks/spinLock.ts';
-import { WAIT_HANDOFF, waiterHasFlag } from '../../../src/locks/waitList.ts';
+import { WAIT_HANDOFF } from '../../../src/locks/waitList.ts';
 import {
   DATA,
   FLAG,
@@ -179,7 +179,8 @@ export const UNFAIRNESS_PROGRAM: LockProgram = {
       for (let round = 0; round < 10 && readOnce(heap, ground.at + SERVED) === 0; round++) {
         untilQueuedOrServed(task, ground);
         const blocked = readOnce(heap, other + TASK.blockedOn) !== 0;
-        const handoff = blocked && waiterHasFlag(heap, other, WAIT_HANDOFF);
+        const flags = racyLoad(heap, other + TASK.waitFlags);
+        const handoff = blocked && (flags & WAIT_HANDOFF) !== 0;
         if (handoff) store(heap, ground.at + HANDOFFS_SEEN, 1);
         folioUnlock(task, FOLIO);
         const stole = folioTryLock(task, FOLIO);

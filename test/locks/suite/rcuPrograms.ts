@@ -1,6 +1,6 @@
 /** RCU under concurrency: what a reader found lives until the reader is done; deferred frees happen. */
 
-import { load, readOnce, store, writeOnce, xchg } from '../../../src/arena/access.ts';
+import { load, loadAcquire, readOnce, store, writeOnce, xchg } from '../../../src/arena/access.ts';
 import { CACHES } from '../../../src/arena/header.ts';
 import { slabAllocatedCount } from '../../../src/arena/slab.ts';
 import { assert } from '../../../src/base/assert.ts';
@@ -30,7 +30,7 @@ function setUp(task: Task, ground: Ground): Sim<void> {
 }
 
 function lookTwice(task: Task, ground: Ground): Sim<void> {
-  const ptr = readOnce(task.heap, ground.at + ROOT);
+  const ptr = loadAcquire(task.heap, ground.at + ROOT);
   for (let word = 0; word < OBJECT_WORDS; word++) {
     assert(load(task.heap, ptr + word) === MAGIC, 'an object was freed under its reader');
   }
@@ -47,7 +47,7 @@ const reader = (task: Task, ground: Ground): Sim<void> => {
 const nestedReader = (task: Task, ground: Ground): Sim<void> => {
   for (let round = 0; round < ground.rounds; round++) {
     rcuReadLock(task);
-    const ptr = readOnce(task.heap, ground.at + ROOT);
+    const ptr = loadAcquire(task.heap, ground.at + ROOT);
     rcuReadLock(task);
     lookTwice(task, ground);
     rcuReadUnlock(task);

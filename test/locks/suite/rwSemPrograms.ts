@@ -22,6 +22,7 @@ import {
   upWrite,
 } from '../../../src/locks/rwSem.ts';
 import { killTask } from '../../../src/locks/sleep.ts';
+import { hwLock, hwUnlock } from '../../../src/locks/hwLock.ts';
 import { setWaiterDeadline } from '../../../src/locks/waitList.ts';
 import { DATA, FLAG, untilBlocked, untilWord, type Ground, type LockProgram } from './program.ts';
 import { initSem, semAt } from './sections.ts';
@@ -355,7 +356,9 @@ export const HANDOFF_PROGRAM: LockProgram = {
       downRead(task, semAt(ground));
       writeOnce(task.heap, ground.at + FLAG, 1);
       untilBlocked(task, 2, semAt(ground));
+      hwLock(task, semAt(ground) + RWSEM.waitLock);
       setWaiterDeadline(task.heap, taskAt(task.heap, 2 as TaskId), (Math.floor(nowNs(task) / 1000) - 1000) | 0);
+      hwUnlock(task, semAt(ground) + RWSEM.waitLock);
       // From here on: before that somebody else could become the head.
       writeOnce(task.heap, ground.at + FLAG, 2);
       upRead(task, semAt(ground));
