@@ -15,6 +15,15 @@ export interface HeldPin {
   readonly pfn: Pfn;
 }
 
+/** A word that a CPU wrote to a huge page of a mapping that the process made itself. */
+export interface HugeWord {
+  page: number;
+  readonly isShared: boolean;
+  value: number;
+  /** Of a shared page: its number among the shared values. */
+  id: number;
+}
+
 export interface CpuContext {
   readonly task: Task;
   readonly table: ProcessTable;
@@ -26,6 +35,8 @@ export interface CpuContext {
   readonly report: (violation: Violation) => void;
   /** What the own words of shared memory must hold. */
   readonly shared: SharedValues;
+  /** By process number. */
+  readonly hugeWords: Map<number, HugeWord>;
   /** Running number for values. */
   counter: number;
 }

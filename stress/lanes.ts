@@ -7,7 +7,8 @@
  *   [0, SMALL_PAGES)              small lanes of LANE_PAGES, owner = lane mod CPUs
  *   [SMALL_PAGES, LANES_END)      one big lane of BIG_PAGES per CPU: aligned 2 MiB blocks that move as whole tables
  *   [LANES_END, SHARED_END)       one shared lane of SHARED_LANE_PAGES per CPU: nothing but shared mappings
- *   [SHARED_END, WINDOW_END)      placement area: what mmap without an address gets; each mapping belongs to its caller
+ *   [SHARED_END, HUGE_END)        one huge lane per CPU: two huge pages, outside the shadow model
+ *   [HUGE_END, WINDOW_END)        placement area: what mmap without an address gets; each mapping belongs to its caller
  */
 
 import type { Prng } from '../src/base/prng.ts';
@@ -19,8 +20,10 @@ const BIG_LANES = 16;
 const LANES_END = SMALL_PAGES + BIG_LANES * BIG_PAGES;
 export const SHARED_LANE_PAGES = 32;
 const SHARED_END = LANES_END + BIG_LANES * SHARED_LANE_PAGES;
-export const WINDOW_END = SHARED_END + 16384;
-/** Pages the shadow model covers: all lanes. */
+export const HUGE_LANE_PAGES = 1024;
+const HUGE_END = SHARED_END + BIG_LANES * HUGE_LANE_PAGES;
+export const WINDOW_END = HUGE_END + 16384;
+/** Pages the shadow model covers: all lanes but the huge ones. */
 export const WINDOW_PAGES = SHARED_END;
 
 const SMALL_LANES = SMALL_PAGES / LANE_PAGES;
@@ -41,6 +44,11 @@ export function laneOwner(page: number, cpus: number): number {
 /** First page of the shared lane of `cpu`. */
 export function sharedLane(cpu: number): number {
   return LANES_END + cpu * SHARED_LANE_PAGES;
+}
+
+/** First page of the huge lane of `cpu`, at the boundary of a huge page. */
+export function hugeLane(cpu: number): number {
+  return SHARED_END + cpu * HUGE_LANE_PAGES;
 }
 
 /** Some page of the shared lanes in use by `cpus` CPUs, one of the own lane more often than not. */

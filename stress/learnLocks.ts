@@ -48,6 +48,7 @@ export function learnLocks({ rules, seed, operations }: LearnOptions): LearnResu
     mixTotal: mixTotal(mix),
     pins: [],
     shared: createSharedValues(),
+    hugeWords: new Map(),
     report,
     counter: 0,
   };

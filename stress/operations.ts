@@ -29,6 +29,7 @@ export const OPERATIONS = [
   { name: 'free', weight: 4, what: 'give the contents of a range up by MADV_FREE' },
   { name: 'mlock', weight: 4, what: 'lock or unlock a range in memory' },
   { name: 'mseal', weight: 1, what: 'seal a fresh mapping and try to change it' },
+  { name: 'hugetlb', weight: 4, what: 'map, use, move or migrate huge pages of a small pool' },
   { name: 'take-all-locks', weight: 3, what: 'take every lock of an mm, as an MMU notifier does' },
 ] as const satisfies readonly OperationDoc[];
 

@@ -7,6 +7,7 @@ import type { CpuContext } from './context.ts';
 import { OP } from './operations.ts';
 import { opDontneed, opFree, opMadvise } from './ops/advice.ts';
 import { opExec } from './ops/exec.ts';
+import { opHugetlb } from './ops/hugetlb.ts';
 import { opCompact, opMigrate, opReclaim, opTakeAllLocks } from './ops/kernel.ts';
 import { opExit, opFork } from './ops/lifecycle.ts';
 import { opMlock, opMseal } from './ops/locking.ts';
@@ -61,6 +62,8 @@ export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<numbe
       return opMlock(cpu, slot);
     case OP.mseal:
       return opMseal(cpu, slot);
+    case OP.hugetlb:
+      return faultErrno(opHugetlb(cpu, slot));
     default:
       return opTakeAllLocks(cpu, slot);
   }

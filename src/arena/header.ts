@@ -65,6 +65,7 @@ export const CACHES = {
   vmaNode1024: 9,
   addressSpace: 10,
   xaNode: 11,
+  hugeContents: 12,
 } as const;
 
 export type CacheName = keyof typeof CACHES;

@@ -57,7 +57,8 @@ export interface ArenaSections {
 
 /** folio->mapping keeps two tag bits above which a word index must fit, and a word is 32 bits: 2 GiB of arena. */
 const MAX_ARENA_WORDS = 2 ** 29;
-const MAX_FRAMES = 2 ** 20 - 1;
+/** A pfn has 19 bits in a page-table entry. */
+const MAX_FRAMES = 2 ** 19 - 1;
 const MAX_CPUS = 32;
 
 /**

@@ -9,6 +9,7 @@ export const EFAULT = 14;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const EINVAL = 22;
+export const ENOSPC = 28;
 export const EMLINK = 31;
 export const EOVERFLOW = 75;
 
@@ -22,6 +23,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EBUSY, 'EBUSY'],
   [EEXIST, 'EEXIST'],
   [EINVAL, 'EINVAL'],
+  [ENOSPC, 'ENOSPC'],
   [EMLINK, 'EMLINK'],
   [EOVERFLOW, 'EOVERFLOW'],
 ]);

@@ -10,7 +10,7 @@ import type { Violation } from '../base/finding.ts';
 import { NO_ADDRESS_SPACE, type MmPtr, type Pfn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
 import { GUP_PIN_COUNTING_BIAS, PAGE, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
-import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
+import { pteIsHuge, pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
 import { describeMm, describePage } from './describe.ts';
 import { pinsOf } from './ledger.ts';
 import { cachedPages, forEachPte, isObject, liveMms, liveObjects, objectOfPage } from './view.ts';
@@ -36,6 +36,7 @@ function countMm(heap: Heap, mm: MmPtr, mapped: Int32Array, violations: Violatio
     const isPresent = pteIsPresent(value) && pfn !== zeroPfn(heap);
     if (!isPresent && !pteIsMigration(value)) return;
     if (isPresent && pfn < mapped.length) mapped[pfn]++;
+    if (pteIsHuge(value)) return; // counted by neither
     if (objectOfPage(heap, pfn) === NO_ADDRESS_SPACE) anonPages++;
     else shmemPages++;
   });

@@ -1,6 +1,6 @@
 /**
- * Objects of shared mappings: the tree of VMAs holds exactly the VMAs that map the object (48), each of them is one reference
- * and there are no others (49), and the page index and its pages agree (50).
+ * Objects of shared mappings: the tree of VMAs holds exactly the VMAs that map the object (51), each of them is one reference
+ * and there are no others (52), and the page index and its pages agree (53).
  */
 
 import { CACHES } from '../arena/header.ts';

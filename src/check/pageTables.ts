@@ -62,6 +62,6 @@ function collect(heap: Heap, table: number, level: number, seen: Set<number>, vi
   if (level === LEVEL_PTE) return;
   for (let i = 0; i < ENTRIES_PER_TABLE; i++) {
     const next = heap[table + TABLE.entries + i];
-    if (next !== 0) collect(heap, next, level - 1, seen, violations);
+    if (next > 0) collect(heap, next, level - 1, seen, violations);
   }
 }

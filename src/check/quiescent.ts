@@ -9,6 +9,7 @@ import { checkAnonVmas } from './anonVmaState.ts';
 import { checkCounts } from './counts.ts';
 import { checkExclusive } from './exclusive.ts';
 import { checkFileObjects } from './fileObjects.ts';
+import { checkHugePages } from './hugePages.ts';
 import { checkIntervalTrees } from './intervalTrees.ts';
 import { checkLocksFree } from './locksFree.ts';
 import { checkMigrationEntries } from './migrationEntries.ts';
@@ -34,7 +35,8 @@ export const QUIESCENT_CHECKS: readonly QuiescentCheck[] = [
   { name: 'vma-trees', invariants: [29], run: checkVmaTrees },
   { name: 'vma-counters', invariants: [48], run: checkVmaCounters },
   { name: 'interval-trees', invariants: [25, 26], run: checkIntervalTrees },
-  { name: 'objects', invariants: [48, 49, 50], run: checkFileObjects },
+  { name: 'objects', invariants: [51, 52, 53], run: checkFileObjects },
+  { name: 'huge-pages', invariants: [54, 55], run: checkHugePages },
   { name: 'anon-vmas', invariants: [27, 28, 32, 34], run: checkAnonVmas },
   { name: 'page-tables', invariants: [41], run: checkPageTables },
   { name: 'counts', invariants: [1, 4, 5, 6, 7], run: checkCounts },

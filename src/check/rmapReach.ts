@@ -17,13 +17,15 @@ import {
   type MmPtr,
   type Pfn,
   type PteVal,
+  type TreeNodePtr,
+  type VmaPtr,
   type Vpn,
 } from '../layout/ids.ts';
 import { PAGE, mappingAnonVma, mappingIsAnon, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
 import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
+import { TREE_NODE, TREE_ROOT } from '../layout/treeNode.ts';
 import { VMA, treeNodeVma, vmaTreeNode } from '../layout/vma.ts';
 import { describePage, describePlace, describeVma } from './describe.ts';
-import { treeNodes } from './intervalTrees.ts';
 import { avcsOf, forEachPte, isObject, liveMms, objectOfPage, treeRanges, type TreeRange } from './view.ts';
 
 /** Checks every entry of every mm against a walk from its page. */
@@ -84,9 +86,20 @@ function objectPageUnreachable(
   if (!isObject(heap, CACHES.addressSpace, object) || !slabIsAllocated(heap, object))
     return "the page's object is freed";
   if (heap[range.vma + VMA.file] !== object) return 'the VMA maps another object';
-  const tree = treeNodes(heap, iMmapTree(object), (node) => isObject(heap, CACHES.vma, treeNodeVma(node)));
-  if (!(tree ?? []).includes(vmaTreeNode(range.vma))) return "the VMA is not in the object's tree";
+  if (!nodeIsLinked(heap, object, range.vma)) return "the VMA is not in the object's tree";
   return wrongAddress(heap, pfn, range, vpn);
+}
+
+/** True when following parents from the VMA's node ends at the root of the object's tree. */
+function nodeIsLinked(heap: Heap, object: AddressSpacePtr, vma: VmaPtr): boolean {
+  let node: number = vmaTreeNode(vma);
+  for (let depth = 0; depth < 64; depth++) {
+    const parent = heap[node + TREE_NODE.parent];
+    if (parent === 0) return heap[iMmapTree(object) + TREE_ROOT.root] === node;
+    if (!isObject(heap, CACHES.vma, treeNodeVma(parent as TreeNodePtr))) return false;
+    node = parent;
+  }
+  return false;
 }
 
 /** The VMA's numbering must lead from the page's index to the entry. */

@@ -7,7 +7,8 @@ import type { Heap } from '../arena/heap.ts';
 import type { Violation } from '../base/finding.ts';
 import type { MmPtr, PteVal, Vpn } from '../layout/ids.ts';
 import { MM } from '../layout/mm.ts';
-import { pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
+import { HUGE_PAGES } from '../layout/page.ts';
+import { pteIsHuge, pteIsPresent, pteIsWritable, ptePfn } from '../layout/pte.ts';
 import { TLB_ENTRY } from '../layout/tlb.ts';
 import { describePlace, describePte } from './describe.ts';
 import { forEachPte, forEachTranslation, liveMms } from './view.ts';
@@ -38,9 +39,15 @@ export function checkStaleTlb(heap: Heap): Violation[] {
     if (own.length === 0) continue;
     const entries = new Map<number, PteVal>();
     forEachPte(heap, mm, (vpn, value) => entries.set(vpn, value));
-    for (const translation of own) compare(heap, mm, translation, entries.get(translation.vpn), violations);
+    for (const translation of own) compare(heap, mm, translation, entryFor(entries, translation.vpn), violations);
   }
   return violations;
+}
+
+/** The entry that a translation of `vpn` comes from: its own, or that of the huge page around it. */
+function entryFor(entries: ReadonlyMap<number, PteVal>, vpn: Vpn): PteVal | undefined {
+  const huge = entries.get(vpn - (vpn % HUGE_PAGES));
+  return huge !== undefined && pteIsHuge(huge) ? huge : entries.get(vpn);
 }
 
 function compare(

@@ -48,7 +48,7 @@ export function treeRanges(heap: Heap, mm: MmPtr): TreeRange[] {
   return ranges;
 }
 
-/** Every entry of an mm that is not none, by address. `visit` may see torn states while others run. */
+/** Every entry of an mm that is not none, by address; of a huge page the one, at its first page. `visit` may see torn states while others run. */
 export function forEachPte(heap: Heap, mm: MmPtr, visit: (vpn: Vpn, value: PteVal, table: PageTablePtr) => void): void {
   const pgd = heap[mm + MM.pgd] as PageTablePtr;
   if (isTable(heap, pgd)) walkTable(heap, pgd, LEVEL_PGD, 0, visit);
@@ -65,7 +65,8 @@ function walkTable(
     const entry = Atomics.load(heap, table + TABLE.entries + i);
     if (entry === 0) continue;
     const vpn = base + i * 2 ** (TABLE_BITS * level);
-    if (level === LEVEL_PTE) visit(vpn as Vpn, entry as PteVal, table);
+    // A negative PMD entry maps a huge page itself.
+    if (level === LEVEL_PTE || entry < 0) visit(vpn as Vpn, entry as PteVal, table);
     else if (isTable(heap, entry)) walkTable(heap, entry as PageTablePtr, level - 1, vpn, visit);
   }
 }

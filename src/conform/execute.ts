@@ -36,6 +36,7 @@ import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
@@ -76,6 +77,7 @@ const MMAP_BITS: Readonly<Record<string, number>> = {
   populate: MAP_POPULATE,
   noreserve: MAP_NORESERVE,
   locked: MAP_LOCKED,
+  hugetlb: MAP_HUGETLB,
 };
 const MREMAP_BITS: Readonly<Record<string, number>> = {
   maymove: MREMAP_MAYMOVE,

@@ -16,6 +16,9 @@ import { MAX_PROCESSES, WINDOW_PAGES, type TraceCase } from './traceFormat.ts';
 /** Frames beside the mapped ones that migration and copies need, as a factor. */
 const SPARE = 1.5;
 
+/** The pool that each hugetlb case was recorded with. */
+const HUGE_PAGES_IN_POOL = 6;
+
 const LARGE_MACHINE: MachineSize = {
   cpus: 1,
   frames: MAX_PROCESSES * WINDOW_PAGES * SPARE,
@@ -27,6 +30,7 @@ const LARGE_MACHINE: MachineSize = {
   vmaNodes: [64, 32, 32, 16],
   addressSpaces: 1024,
   xaNodes: 2048,
+  hugePages: HUGE_PAGES_IN_POOL,
   pageWords: 4,
   tlbEntries: 64,
   magazine: 0,

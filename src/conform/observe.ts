@@ -3,7 +3,7 @@
  * layouts alone, so that no mistake of the simulated kernel can hide behind the functions that made it. Quiescent machine
  * only. An observation is one step for the scheduler.
  *
- * Kernel: /proc/PID/maps, smaps, pagemap, /proc/kpagecount. Not modelled: hugetlb pages.
+ * Kernel: /proc/PID/maps, smaps, pagemap, /proc/kpagecount.
  */
 
 import type { Heap } from '../arena/heap.ts';
@@ -40,7 +40,7 @@ import {
   readOncePte,
   readOnceTableEntry,
 } from '../layout/pageTable.ts';
-import { pteIsNone, pteIsPresent, ptePfn } from '../layout/pte.ts';
+import { pteIsHuge, pteIsNone, pteIsPresent, ptePfn } from '../layout/pte.ts';
 import {
   VM_ACCOUNT,
   VM_DONTCOPY,
@@ -107,7 +107,10 @@ export function observeProcess(heap: Heap, mm: MmPtr): Access<ObservedProcess> {
   const leftovers: number[] = [];
   for (let block = 0; block < WINDOW_PAGES; block += ENTRIES_PER_TABLE) {
     const table = findPteTable(heap, mm, block as Vpn);
-    if (table !== NO_TABLE) observeTable(heap, table, block, pages, leftovers);
+    const pte = table as number as PteVal;
+    // The PMD entry maps a huge page in place of a table.
+    if (pteIsHuge(pte)) observeEntry(heap, block, pte, pages, leftovers);
+    else if (table !== NO_TABLE) observeTable(heap, table, block, pages, leftovers);
   }
   return { vmas: observeVmas(heap, mm), pages, leftovers };
 }
@@ -153,10 +156,13 @@ function observeTable(
 ): Access<void> {
   for (let page = block; page < block + ENTRIES_PER_TABLE; page++) {
     const pte = readOncePte(heap, entryAt(table, page as Vpn, LEVEL_PTE));
-    if (pteIsNone(pte)) continue;
-    if (pteIsPresent(pte)) pages.push(observePage(heap, page, pte));
-    else leftovers.push(page);
+    if (!pteIsNone(pte)) observeEntry(heap, page, pte, pages, leftovers);
   }
+}
+
+function observeEntry(heap: Heap, page: number, pte: PteVal, pages: ObservedPage[], leftovers: number[]): Access<void> {
+  if (pteIsPresent(pte)) pages.push(observePage(heap, page, pte));
+  else leftovers.push(page);
 }
 
 function observePage(heap: Heap, page: number, pte: PteVal): Access<ObservedPage> {
@@ -171,7 +177,7 @@ function observePage(heap: Heap, page: number, pte: PteVal): Access<ObservedPage
     // A frame that becomes a KSM page counts as a new one.
     frame: `${pfn}.${slabGeneration(heap, pageAt(heap, pfn))}${isKsm ? 'k' : ''}`,
     mapcount,
-    letters: `${mapcount === 1 ? 'x' : ''}${isExclusive ? 'e' : ''}${isKsm ? 'k' : ''}${mappingIsAnon(mapping) ? '' : 's'}`,
+    letters: `${mapcount === 1 ? 'x' : ''}${isExclusive ? 'e' : ''}${isKsm ? 'k' : ''}${mappingIsAnon(mapping) ? '' : 's'}${pteIsHuge(pte) ? 'h' : ''}`,
     stamp: pageContent(heap, pfn, 0),
   };
 }

@@ -23,7 +23,6 @@ export function findMissingOperation({ steps }: TraceCase): MissingOperation | n
 /** Why an action cannot be simulated, or null. */
 export function missingReason(action: Action): string | null {
   if (action.op === 'mmap') {
-    if (action.flags.includes('hugetlb')) return 'hugetlb mappings are not simulated yet';
   }
   return MISSING_OPS[action.op] ?? null;
 }

@@ -8,9 +8,10 @@ import type { Heap } from '../arena/heap.ts';
 import { SLAB_TYPESAFE_BY_RCU } from '../arena/slab.ts';
 import { ADDRESS_SPACE_WORDS, XA_NODE_WORDS } from '../layout/addressSpace.ts';
 import { ANON_VMA_WORDS, AVC_WORDS } from '../layout/anonVma.ts';
+import { hugePlaces } from '../layout/hugetlb.ts';
 import { GLOBAL_WORDS, WAIT_BUCKET_WORDS } from '../layout/globals.ts';
 import { MM_WORDS } from '../layout/mm.ts';
-import { PAGE_STRUCT_WORDS } from '../layout/page.ts';
+import { PAGE_STRUCT_WORDS, hugeContentsWords } from '../layout/page.ts';
 import { PAGE_TABLE_WORDS } from '../layout/pageTable.ts';
 import { TASK_WORDS } from '../layout/task.ts';
 import { tlbWords } from '../layout/tlb.ts';
@@ -31,6 +32,8 @@ export interface MachineSize {
   /** Objects of shared mappings, and nodes of their page indexes. */
   readonly addressSpaces: number;
   readonly xaNodes: number;
+  /** Huge pages of the hugetlb pool, 0 .. 24. */
+  readonly hugePages: number;
   readonly pageWords: number;
   readonly tlbEntries: number;
   readonly magazine: number;
@@ -52,6 +55,7 @@ export const SMALL_MACHINE: MachineSize = {
   vmaNodes: [24, 2, 0, 0],
   addressSpaces: 8,
   xaNodes: 16,
+  hugePages: 0,
   pageWords: 4,
   tlbEntries: 16,
   magazine: 0,
@@ -73,6 +77,7 @@ export const STRESS_MACHINE: MachineSize = {
   vmaNodes: [1024, 512, 256, 128],
   addressSpaces: 4096,
   xaNodes: 8192,
+  hugePages: 16,
   pageWords: 8,
   tlbEntries: 64,
   magazine: 16,
@@ -103,6 +108,7 @@ export function createMachine(size: MachineSize): Heap {
       vmaNode1024: plain(nodes1024, vmaNodeWords(1024)),
       addressSpace: plain(size.addressSpaces, ADDRESS_SPACE_WORDS),
       xaNode: plain(size.xaNodes, XA_NODE_WORDS),
+      hugeContents: plain(hugePlaces(size.hugePages), hugeContentsWords(size.pageWords)),
     },
     pageWords: size.pageWords,
     tlbEntries: size.tlbEntries,

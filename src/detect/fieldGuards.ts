@@ -6,7 +6,7 @@ import { ADDRESS_SPACE_GUARDS, ADDRESS_SPACE_TABLE, XA_NODE_TABLE } from '../lay
 import { ANON_VMA_GUARDS, ANON_VMA_TABLE, AVC_GUARDS, AVC_TABLE } from '../layout/anonVma.ts';
 import type { FieldGuard } from '../layout/guard.ts';
 import { MM_GUARDS, MM_TABLE } from '../layout/mm.ts';
-import { PAGE_GUARDS, PAGE_TABLE_OF_FIELDS } from '../layout/page.ts';
+import { HUGE_CONTENTS_TABLE, PAGE_GUARDS, PAGE_TABLE_OF_FIELDS } from '../layout/page.ts';
 import { PAGE_TABLE_GUARDS, PAGE_TABLE_TABLE } from '../layout/pageTable.ts';
 import { VMA_GUARDS, VMA_TABLE } from '../layout/vma.ts';
 import { VMA_NODE_GUARDS, VMA_NODE_TABLE } from '../layout/vmaNode.ts';
@@ -28,6 +28,7 @@ const STRUCTS: Readonly<Record<CacheName, readonly [FieldTable, Guards]>> = {
   vmaNode1024: NODE,
   addressSpace: [ADDRESS_SPACE_TABLE, ADDRESS_SPACE_GUARDS],
   xaNode: [XA_NODE_TABLE, {}],
+  hugeContents: [HUGE_CONTENTS_TABLE, {}],
 };
 
 /** For each cache the guards of its words; what lies behind the struct is guarded as its last word. */

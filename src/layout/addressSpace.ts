@@ -17,6 +17,9 @@ import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
 
 const afterLocks = RWSEM_WORDS + SPIN_WORDS;
 
+/** Words of a reservation map. */
+const RESERVED_WORDS = 16;
+
 export const ADDRESS_SPACE = {
   iMmapRwsem: 0,
   iPagesLock: RWSEM_WORDS,
@@ -34,8 +37,17 @@ export const ADDRESS_SPACE = {
   cached: afterLocks + 6,
   /** AS_MM_ALL_LOCKS. */
   allLocksMark: afterLocks + 7,
+  /** 1: made of huge pages. */
+  isHugetlb: afterLocks + 8,
+  /**
+   * Reservation map of a hugetlb object, a bit for each huge page; hugetlb_lock. Of a shared one: reserved or allocated. Of a
+   * private one: the reservation is used up.
+   */
+  reserved: afterLocks + 9,
+  /** Read-held by faults, write-held by who takes entries away (hugetlb_vma_lock, here one for all VMAs of the object). */
+  hugetlbVmaLock: afterLocks + 9 + RESERVED_WORDS,
 } as const;
-export const ADDRESS_SPACE_WORDS = 24;
+export const ADDRESS_SPACE_WORDS = ADDRESS_SPACE.hugetlbVmaLock + RWSEM_WORDS;
 export const ADDRESS_SPACE_TABLE = fieldTable('address_space', ADDRESS_SPACE, ADDRESS_SPACE_WORDS);
 
 /** Slots of the index are xchg'ed or marked; what they lead to is looked up inside RCU. */
@@ -98,6 +110,10 @@ export function addressSpaceLevels(heap: Heap, mapping: AddressSpacePtr): number
 export function addCachedPages(heap: Heap, mapping: AddressSpacePtr, delta: number): Access<number> {
   return (heap[mapping + ADDRESS_SPACE.cached] += delta);
 }
+/** Pages of the index. Exact for the last user. */
+export function cachedPages(heap: Heap, mapping: AddressSpacePtr): Access<number> {
+  return load(heap, mapping + ADDRESS_SPACE.cached);
+}
 /** The word that holds the top node: as a slot of its own. */
 export function topSlot(mapping: AddressSpacePtr): number {
   return mapping + ADDRESS_SPACE.pages;
@@ -123,4 +139,25 @@ export function addressSpaceAllLocksMark(heap: Heap, mapping: AddressSpacePtr): 
 }
 export function setAddressSpaceAllLocksMark(heap: Heap, mapping: AddressSpacePtr, mark: number): Access<void> {
   store(heap, mapping + ADDRESS_SPACE.allLocksMark, mark);
+}
+/** True for an object of huge pages. Constant. */
+export function isHugetlbObject(heap: Heap, mapping: AddressSpacePtr): boolean {
+  return heap[mapping + ADDRESS_SPACE.isHugetlb] !== 0;
+}
+/** Makes a fresh object one of huge pages. */
+export function setHugetlbObject(heap: Heap, mapping: AddressSpacePtr): Access<void> {
+  heap[mapping + ADDRESS_SPACE.isHugetlb] = 1;
+}
+export function hugetlbVmaLock(mapping: AddressSpacePtr): RwSemPtr {
+  return (mapping + ADDRESS_SPACE.hugetlbVmaLock) as RwSemPtr;
+}
+/** Bit of the reservation map for the huge page number `index`; hugetlb_lock held. */
+export function reservationBit(heap: Heap, mapping: AddressSpacePtr, index: number): Access<boolean> {
+  return (heap[mapping + ADDRESS_SPACE.reserved + (index >> 5)] & (1 << (index & 31))) !== 0;
+}
+/** Sets or clears that bit; hugetlb_lock held. */
+export function setReservationBit(heap: Heap, mapping: AddressSpacePtr, index: number, value: boolean): Access<void> {
+  const at = mapping + ADDRESS_SPACE.reserved + (index >> 5);
+  const bit = 1 << (index & 31);
+  heap[at] = value ? heap[at] | bit : heap[at] & ~bit;
 }

@@ -11,14 +11,27 @@ import type { Access } from '../base/sim.ts';
 import type { MutexPtr, Pfn, SpinLockPtr } from './ids.ts';
 import { MUTEX_WORDS, SPIN_WORDS } from './lockWords.ts';
 
+const afterMutex = 4 + MUTEX_WORDS;
+
 export const GLOBAL = {
   /** Number of the current RCU grace period; starts at 1. */
   rcuPeriod: 0,
   nextAsid: 1,
   nextProcess: 2,
   mmAllLocksMutex: 4,
+  hugetlbLock: afterMutex,
+  /** The pool of huge pages: free ones, and how many of those are promised. */
+  hugetlbFree: afterMutex + SPIN_WORDS,
+  hugetlbReserved: afterMutex + SPIN_WORDS + 1,
+  /** Places of contents that no huge page uses: bit n for the n-th. */
+  hugetlbPlaces: afterMutex + SPIN_WORDS + 2,
+  /** Promises that mremap of a part of a mapping made nobody's. The kernel does not know them; observers must. */
+  hugetlbStranded: afterMutex + SPIN_WORDS + 3,
+  hugetlbFaultMutexes: afterMutex + SPIN_WORDS + 4,
 } as const;
-export const GLOBAL_WORDS = GLOBAL.mmAllLocksMutex + MUTEX_WORDS;
+/** Mutexes of the hugetlb fault mutex table. */
+export const HUGETLB_FAULT_MUTEXES = 4;
+export const GLOBAL_WORDS = GLOBAL.hugetlbFaultMutexes + HUGETLB_FAULT_MUTEXES * MUTEX_WORDS;
 export const GLOBAL_TABLE = fieldTable('globals', GLOBAL, GLOBAL_WORDS);
 
 /** A bucket of the folio wait table: its lock, then head and tail of the waiting tasks. */

@@ -46,6 +46,10 @@ export const LOCK_CLASSES: readonly LockClass[] = [
   lockClass('rcu_read_lock', 'rcu', 'spin', 'include/linux/rcupdate.h', 0),
   lockClass('&mapping->i_mmap_rwsem', 'rwsem', 'sleep', 'include/linux/fs.h', 35),
   lockClass('&xa->xa_lock', 'spinlock', 'spin', 'include/linux/xarray.h', 60),
+  lockClass('hugetlb_fault_mutex_table[i]', 'mutex', 'sleep', 'mm/hugetlb.c', 32),
+  lockClass('&vma_lock->rw_sema', 'rwsem', 'sleep', 'include/linux/hugetlb.h', 33),
+  lockClass('hugetlbfs_i_mmap_rwsem_key', 'rwsem', 'sleep', 'fs/hugetlbfs/inode.c', 34),
+  lockClass('hugetlb_lock', 'spinlock', 'spin', 'mm/hugetlb.c', 60),
 ];
 
 function id(row: number): LockClassId {
@@ -69,3 +73,7 @@ export const CLASS_FOLIO_LOCK = id(13);
 export const CLASS_RCU = id(14);
 export const CLASS_I_MMAP_RWSEM = id(15);
 export const CLASS_XA_LOCK = id(16);
+export const CLASS_HUGETLB_FAULT_MUTEX = id(17);
+export const CLASS_HUGETLB_VMA_LOCK = id(18);
+export const CLASS_HUGETLBFS_I_MMAP = id(19);
+export const CLASS_HUGETLB_LOCK = id(20);

@@ -24,12 +24,15 @@ export const PAGE = {
   mapping: 3,
   index: 4,
   private: 5,
-  privateState: 6,
+  /** Of a huge page: where the contents of all its pages but the first lie. */
+  hugeContents: 6,
   /** Task that locked the folio, for reports only. */
   locker: 7,
 } as const;
 export const PAGE_STRUCT_WORDS = 8;
 export const PAGE_TABLE_OF_FIELDS = fieldTable('page', PAGE, PAGE_STRUCT_WORDS);
+/** Contents of the pages of a huge page behind the first: words without names. */
+export const HUGE_CONTENTS_TABLE = fieldTable('huge_page_contents', { word: 0 }, 1);
 
 const FOLIO: FieldGuard = { read: [['folio lock']], write: [['folio lock'], ['no reference']] };
 
@@ -52,6 +55,14 @@ export const PG_uptodate = 1 << 4;
 export const PG_dirty = 1 << 5;
 export const PG_swapbacked = 1 << 6;
 export const PG_reserved = 1 << 8;
+/** A huge page of the hugetlb pool; the flags below are only its own. */
+export const PG_hugetlb = 1 << 9;
+/** Nobody isolated it: what PG_lru is to small pages (HPageMigratable). */
+export const PG_hugetlbMigratable = 1 << 10;
+/** Freeing it gives a reservation back (HPageRestoreReserve). */
+export const PG_hugetlbRestoreReserve = 1 << 11;
+/** Not of the pool: goes back to the page allocator when it is freed (HPageTemporary). */
+export const PG_hugetlbTemporary = 1 << 12;
 
 /**
  * Low bits of folio->mapping; the pointer stands above them, so that both change in one store as in the kernel.
@@ -226,6 +237,52 @@ export function pageContent(heap: Heap, pfn: Pfn, word: number): Access<number> 
 /** One word of the frame's contents, as the CPU stores it. */
 export function setPageContent(heap: Heap, pfn: Pfn, word: number, value: number): Access<void> {
   writeOnce(heap, pageAt(heap, pfn) + PAGE_STRUCT_WORDS + word, value);
+}
+
+/** Pages of a huge page. */
+export const HUGE_PAGES = 512;
+
+/** Words that the contents of a huge page take beside those of its first page. */
+export function hugeContentsWords(wordsPerPage: number): number {
+  return (HUGE_PAGES - 1) * wordsPerPage;
+}
+
+/** Gives a fresh huge page the place of its contents. */
+export function setHugeContents(heap: Heap, pfn: Pfn, contents: number): Access<void> {
+  store(heap, pageAt(heap, pfn) + PAGE.hugeContents, contents);
+}
+
+/** Where the contents of a huge page lie; constant while it is allocated. */
+export function hugeContents(heap: Heap, pfn: Pfn): number {
+  return heap[pageAt(heap, pfn) + PAGE.hugeContents];
+}
+
+/** One word of page `sub` of a huge page, as the CPU loads it. */
+export function hugePageContent(heap: Heap, pfn: Pfn, sub: number, word: number): Access<number> {
+  if (sub === 0) return pageContent(heap, pfn, word);
+  return readOnce(heap, hugeContents(heap, pfn) + (sub - 1) * pageWords(heap) + word);
+}
+
+/** One word of page `sub` of a huge page, as the CPU stores it. */
+export function setHugePageContent(heap: Heap, pfn: Pfn, sub: number, word: number, value: number): Access<void> {
+  if (sub === 0) setPageContent(heap, pfn, word, value);
+  else writeOnce(heap, hugeContents(heap, pfn) + (sub - 1) * pageWords(heap) + word, value);
+}
+
+/** Fills a huge page; one step. */
+export function fillHugeContents(heap: Heap, pfn: Pfn, value: number): Access<void> {
+  fillPageContents(heap, pfn, value);
+  const first = hugeContents(heap, pfn);
+  heap.fill(value, first, first + hugeContentsWords(pageWords(heap)));
+}
+
+/** Copies a huge page; one step, so a copy that somebody writes into meanwhile is not torn. */
+export function copyHugeContents(heap: Heap, from: Pfn, to: Pfn): Access<void> {
+  const words = pageWords(heap);
+  const source = pageAt(heap, from) + PAGE_STRUCT_WORDS;
+  heap.copyWithin(pageAt(heap, to) + PAGE_STRUCT_WORDS, source, source + words);
+  const rest = hugeContents(heap, from);
+  heap.copyWithin(hugeContents(heap, to), rest, rest + hugeContentsWords(words));
 }
 
 /** Zeroes the contents of a frame that nobody else can reach. */

@@ -3,12 +3,14 @@
  *
  *   bit  3322 2222 2222 1111 1111 1100 0000 0000
  *        1098 7654 3210 9876 5432 1098 7654 3210
- *        ffff ffff ffff ffff ffff ...N TTTT DAWP
+ *        Hfff ffff ffff ffff ffff ...N TTTT DAWP
  *
  *   P present   W writable   A accessed (young)   D dirty   T type of a non-present entry   N no access   f pfn
+ *   H maps a huge page
  *
- * A word is a signed number in JavaScript: the pfn is taken with >>>. An entry of upper levels is the word index of the
- * next table with no flags (tables are never at an odd place that matters): see pageTable.ts.
+ * A word is a signed number in JavaScript. An entry of upper levels is the word index of the next table with no flags (see
+ * pageTable.ts); where the PMD level maps a huge page, the entry has the format above, and H tells it from a table: it is
+ * negative. It is set in non-present entries of huge pages too.
  * N (PROT_NONE) stands in a present entry that the hardware must not use: the page stays mapped and counted.
  * A migration entry keeps A and D, as the kernel does where the architecture has room, and carries the source's pfn.
  */
@@ -20,9 +22,11 @@ export const PTE_WRITE = 1 << 1;
 export const PTE_YOUNG = 1 << 2;
 export const PTE_DIRTY = 1 << 3;
 export const PTE_PROTNONE = 1 << 8;
+export const PTE_HUGE = 1 << 31;
 const TYPE_SHIFT = 4;
 const TYPE_MASK = 0xf << TYPE_SHIFT;
 const PFN_SHIFT = 12;
+const PFN_MASK = 2 ** 19 - 1;
 
 export const PTE_NONE = 0 as PteVal;
 
@@ -72,9 +76,14 @@ export function pteIsDirty(pte: PteVal): boolean {
   return (pte & PTE_DIRTY) !== 0;
 }
 
+/** The entry maps a huge page, or stands for one. */
+export function pteIsHuge(pte: PteVal): boolean {
+  return pte < 0;
+}
+
 /** Frame of a present entry, or the source frame of a migration entry. */
 export function ptePfn(pte: PteVal): Pfn {
-  return (pte >>> PFN_SHIFT) as Pfn;
+  return ((pte >>> PFN_SHIFT) & PFN_MASK) as Pfn;
 }
 
 /** Type of a non-present entry. */

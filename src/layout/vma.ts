@@ -38,7 +38,7 @@ export const VMA = {
   refcnt: 9,
   /** The object it maps, 0 for private anonymous memory; constant after link. */
   file: 10,
-  /** Bookkeeping of the object's kind: the reservations of a private hugetlb mapping. */
+  /** Of a private hugetlb mapping: HPAGE_RESV_*. */
   privateData: 11,
   /** Node of the object's i_mmap tree, whose first four words are the four above. */
   rbParent: VMA_TREE_NODE + TREE_NODE.parent,
@@ -166,6 +166,18 @@ export function setVmaAnonVma(heap: Heap, vma: VmaPtr, anonVma: AnonVmaPtr): Acc
 export function readOnceVmaAvcSingular(heap: Heap, vma: VmaPtr): Access<boolean> {
   const first = readOnce(heap, vma + VMA.avcFirst);
   return first !== 0 && first === readOnce(heap, vma + VMA.avcLast);
+}
+/** The VMA of the process that made the mapping: it has the reservations. */
+export const HPAGE_RESV_OWNER = 1 << 0;
+/** A page was taken away from this VMA for its owner: what is missing can no longer be faulted in. */
+export const HPAGE_RESV_UNMAPPED = 1 << 1;
+
+/** HPAGE_RESV_* of a private hugetlb mapping; mmap write or i_mmap_rwsem write to change. */
+export function vmaPrivateData(heap: Heap, vma: VmaPtr): Access<number> {
+  return load(heap, vma + VMA.privateData);
+}
+export function setVmaPrivateData(heap: Heap, vma: VmaPtr, data: number): Access<void> {
+  store(heap, vma + VMA.privateData, data);
 }
 /** The object that a shared or hugetlb VMA maps, 0 for others. */
 export function vmaFile(heap: Heap, vma: VmaPtr): Access<AddressSpacePtr> {

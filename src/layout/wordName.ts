@@ -18,7 +18,7 @@ import { ANON_VMA_TABLE, AVC_TABLE } from './anonVma.ts';
 import { GLOBAL_TABLE, GLOBAL_WORDS, WAIT_BUCKET, WAIT_BUCKET_WORDS } from './globals.ts';
 import { MUTEX_TABLE, RWSEM_TABLE, SPIN_TABLE } from './lockWords.ts';
 import { MM_TABLE } from './mm.ts';
-import { PAGE_STRUCT_WORDS, PAGE_TABLE_OF_FIELDS } from './page.ts';
+import { HUGE_CONTENTS_TABLE, PAGE_STRUCT_WORDS, PAGE_TABLE_OF_FIELDS } from './page.ts';
 import { PAGE_TABLE_TABLE, TABLE } from './pageTable.ts';
 import { TASK_TABLE } from './task.ts';
 import { TLB, TLB_ENTRY_TABLE, TLB_ENTRY_WORDS, tlbEntries, tlbWords } from './tlb.ts';
@@ -47,6 +47,7 @@ const STRUCTS: Readonly<Record<CacheName, FieldTable>> = {
   vmaNode1024: VMA_NODE_TABLE,
   addressSpace: ADDRESS_SPACE_TABLE,
   xaNode: XA_NODE_TABLE,
+  hugeContents: HUGE_CONTENTS_TABLE,
 };
 
 /** Fields that are locks of several words. */

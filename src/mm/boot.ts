@@ -13,12 +13,22 @@ import { slabAlloc, slabObjects } from '../arena/slab.ts';
 import { assert } from '../base/assert.ts';
 import type { Access } from '../base/sim.ts';
 import { anonVmaRwSem, anonVmaSpinLock } from '../layout/anonVma.ts';
-import { GLOBAL, WAIT_BUCKET_WORDS, globalAt, mmAllLocksMutex, waitBucketLock } from '../layout/globals.ts';
+import {
+  GLOBAL,
+  HUGETLB_FAULT_MUTEXES,
+  WAIT_BUCKET_WORDS,
+  globalAt,
+  mmAllLocksMutex,
+  waitBucketLock,
+} from '../layout/globals.ts';
+import { bootHugetlbPool, hugetlbFaultMutexAt, hugetlbLock } from '../layout/hugetlb.ts';
 import type { AnonVmaPtr } from '../layout/ids.ts';
 import {
   CLASS_ANON_VMA_RWSEM,
   CLASS_ANON_VMA_SPIN,
   CLASS_FOLIO_WAIT_TABLE,
+  CLASS_HUGETLB_FAULT_MUTEX,
+  CLASS_HUGETLB_LOCK,
   CLASS_MM_ALL_LOCKS_MUTEX,
 } from '../layout/lockClass.ts';
 import {
@@ -40,6 +50,7 @@ export function bootMachine(heap: Heap): Access<void> {
   bootAnonVmas(heap);
   bootWaitTable(heap);
   bootZeroPage(heap);
+  bootHugetlb(heap);
 }
 
 /** Numbers start at 1: 0 means none everywhere. */
@@ -64,6 +75,15 @@ function bootWaitTable(heap: Heap): Access<void> {
   for (let i = 0; i < buckets; i++) {
     spinLockInit(heap, waitBucketLock(first + i * WAIT_BUCKET_WORDS), CLASS_FOLIO_WAIT_TABLE);
   }
+}
+
+/** hugetlb_init(): the locks, and a pool whose pages are all free. */
+function bootHugetlb(heap: Heap): Access<void> {
+  spinLockInit(heap, hugetlbLock(heap), CLASS_HUGETLB_LOCK);
+  for (let i = 0; i < HUGETLB_FAULT_MUTEXES; i++) {
+    mutexInit(heap, hugetlbFaultMutexAt(heap, i), CLASS_HUGETLB_FAULT_MUTEX);
+  }
+  bootHugetlbPool(heap);
 }
 
 /** The zero page is frame 1: mapped without count, never freed, never migrated. */

@@ -12,7 +12,7 @@
  *           back shared.
  *   FORK-4  No flush here: other threads may write through old translations until the end of fork (dupMm flushes).
  *
- * Kernel: copy_page_range(), copy_pte_range(), copy_present_page() in mm/memory.c. Not modelled: swap entries, huge pages,
+ * Kernel: copy_page_range(), copy_pte_range(), copy_present_page() in mm/memory.c. Not modelled: swap entries, transparent huge pages,
  * rescheduling (locks are dropped only for who waits for them).
  */
 
@@ -50,12 +50,13 @@ import {
   pteIsWritable,
   ptePfn,
 } from '../layout/pte.ts';
-import { vmaAnonVma, vmaEnd, vmaFlags, vmaMm, vmaStart } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaAnonVma, vmaEnd, vmaFlags, vmaMm, vmaStart } from '../layout/vma.ts';
 import { SINGLE_DEPTH_NESTING } from '../locks/lockHooks.ts';
 import { writeSeqcountBegin, writeSeqcountEnd } from '../locks/seqCount.ts';
 import { spinIsContended, spinLock, spinUnlock } from '../locks/spinLock.ts';
 import { vmaAssertWriteLocked } from '../locks/vmaLock.ts';
 import { folioAddLru } from './anonFault.ts';
+import { copyHugetlbPageRange } from './hugetlbRange.ts';
 import { allocFrame, copyPageContents, markUptodate } from './pageAlloc.ts';
 import { pteMakeDirtyWritable, vmPageProt } from './pageProt.ts';
 import { folioGet, folioPut } from './pageRef.ts';
@@ -93,6 +94,7 @@ export function copyPageRange(task: Task, childVma: VmaPtr, parentVma: VmaPtr): 
   const { heap } = task;
   // Never written to, or a mapping of an object: everything there is can be faulted in again.
   if (vmaAnonVma(heap, parentVma) === NO_ANON_VMA) return 0;
+  if ((vmaFlags(heap, parentVma) & VM_HUGETLB) !== 0) return copyHugetlbPageRange(task, childVma, parentVma);
   const copy: RangeCopy = {
     childMm: vmaMm(heap, childVma),
     parentMm: vmaMm(heap, parentVma),

@@ -21,7 +21,7 @@ import { vmaMarkDetached } from '../locks/vmaLock.ts';
 import { tlbFinishMmu, tlbGatherMmu } from './mmuGather.ts';
 import { freeTables } from './unmapRegion.ts';
 import { vmaFree } from './vma.ts';
-import { vmaPutFile } from './vmaFile.ts';
+import { vmaClose, vmaPutFile } from './vmaFile.ts';
 import { vmaFind, vmaNext, vmaTreeDestroy } from './vmaTree.ts';
 import { unmapVmaRange } from './zap.ts';
 
@@ -64,6 +64,7 @@ export function listVmas(task: Task, mm: MmPtr): Sim<VmaPtr[]> {
 export function freeVmas(task: Task, mm: MmPtr, vmas: readonly VmaPtr[]): Sim<void> {
   for (const vma of vmas) {
     vmaMarkDetached(task, vma);
+    vmaClose(task, vma);
     vmaPutFile(task, vma);
     vmaFree(task, vma);
   }

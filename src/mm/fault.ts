@@ -9,7 +9,7 @@
  *   FAULT-4  With only the VMA locked nobody blocks on mmapLock (a writer waits for VMA readers while it holds it).
  *
  * Kernel: do_user_addr_fault() in arch/x86/mm/fault.c, handle_pte_fault() in mm/memory.c. Not modelled: stack growth in faults,
- * NUMA hinting, huge pages, swap-in, dropping mmapLock during a wait.
+ * NUMA hinting, transparent huge pages, swap-in, dropping mmapLock during a wait.
  */
 
 import { assert, fail } from '../base/assert.ts';
@@ -28,7 +28,7 @@ import {
   pteIsWritable,
   pteSet,
 } from '../layout/pte.ts';
-import { VM_WRITE, vmaFile, vmaFlags } from '../layout/vma.ts';
+import { VM_HUGETLB, VM_WRITE, vmaFile, vmaFlags } from '../layout/vma.ts';
 import { mmapReadLockKillable, mmapReadUnlock } from '../locks/mmapLock.ts';
 import { spinLock } from '../locks/spinLock.ts';
 import { vmaEndRead } from '../locks/vmaLock.ts';
@@ -47,6 +47,7 @@ import {
   VM_FAULT_RETRY,
   VM_FAULT_SIGBUS,
 } from './faultFlags.ts';
+import { hugetlbFault } from './hugetlbFault.ts';
 import { migrationEntryWait } from './migrationEntryWait.ts';
 import { vmaIsAccessible } from './pageProt.ts';
 import { pteAlloc } from './pageTable.ts';
@@ -113,6 +114,7 @@ function userFaultResult(fault: number): number {
  */
 export function handleMmFault(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<number> {
   const { heap } = task;
+  if ((vmaFlags(heap, vma) & VM_HUGETLB) !== 0) return hugetlbFault(task, mm, vma, vpn, flags);
   const table = pteOffsetMap(task, mm, vpn);
   if (table === NO_TABLE) {
     if (pteAlloc(task, mm, vpn) === NO_TABLE) return VM_FAULT_OOM;

@@ -25,6 +25,7 @@ import {
   XA_SLOTS,
   addCachedPages,
   addressSpaceLevels,
+  cachedPages,
   clearXaNode,
   iPagesLock,
   readOnceXaNode,
@@ -188,10 +189,13 @@ export function filemapReplaceFolio(
  * more; but migration may hold one of its pages locked, and a pin may keep one.
  *
  * @locked nothing that the holder of a folio lock waits for
+ * @returns number of pages it had
  */
-export function filemapTruncate(task: Task, mapping: AddressSpacePtr): Sim<void> {
+export function filemapTruncate(task: Task, mapping: AddressSpacePtr): Sim<number> {
+  const pages = cachedPages(task.heap, mapping);
   const top = readOnceXaNode(task.heap, topSlot(mapping));
   if (top !== NO_XA_NODE) freeNode(task, mapping, top, addressSpaceLevels(task.heap, mapping) - 1);
+  return pages;
 }
 
 function freeNode(task: Task, mapping: AddressSpacePtr, node: XaNodePtr, level: number): Sim<void> {

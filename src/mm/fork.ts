@@ -40,6 +40,7 @@ import {
   setVmaAnonVma,
   setVmaFlags,
   setVmaMm,
+  setVmaPrivateData,
   vmaFlags,
 } from '../layout/vma.ts';
 import { mmapWriteLockKillable, mmapWriteLockNested, mmapWriteUnlock } from '../locks/mmapLock.ts';
@@ -123,6 +124,8 @@ function dupVma(task: Task, mm: MmPtr, oldMm: MmPtr, vma: VmaPtr): Sim<number> {
   const child = vmaDup(task, vma);
   if (child === NO_VMA) return -ENOMEM;
   setVmaMm(heap, child, mm);
+  // hugetlb_dup_vma_private(): what was promised to the parent was not promised to the child.
+  setVmaPrivateData(heap, child, 0);
   if (wiped) {
     setVmaAnonVma(heap, child, NO_ANON_VMA);
   } else if (anonVmaFork(task, child, vma) !== 0) {

@@ -78,7 +78,7 @@ function gupFastPage(task: Task, mm: MmPtr, vpn: Vpn, flags: number): Sim<Pfn> {
   if (pmd === NO_TABLE) return none;
   const pmdEntry = entryAt(pmd, vpn, LEVEL_PMD);
   const table = readOnceTableEntry(heap, pmdEntry);
-  if (table === NO_TABLE) return none;
+  if (table <= NO_TABLE) return none;
   const pteEntry = entryAt(table, vpn, LEVEL_PTE);
   const pte = readOncePte(heap, pteEntry);
   if (!pteIsAccessible(pte) || ((flags & FOLL_WRITE) !== 0 && !pteIsWritable(pte))) return none;

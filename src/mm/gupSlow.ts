@@ -14,12 +14,13 @@ import { NO_PFN, NO_TABLE, NO_VMA, type MmPtr, type Pfn, type PteVal, type VmaPt
 import { GUP_PIN_COUNTING_BIAS, PG_dirty, atomicSetPageFlags, readOncePageFlags, zeroPfn } from '../layout/page.ts';
 import { LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { pteIsAccessible, pteIsDirty, pteIsWritable, ptePfn } from '../layout/pte.ts';
-import { VM_READ, VM_WRITE, vmaFlags } from '../layout/vma.ts';
+import { VM_HUGETLB, VM_READ, VM_WRITE, vmaFlags } from '../layout/vma.ts';
 import { mmapReadLockKillable, mmapReadUnlock } from '../locks/mmapLock.ts';
 import { isKilled } from '../locks/sleep.ts';
 import { handleMmFault } from './fault.ts';
 import { FAULT_FLAG_UNSHARE, FAULT_FLAG_WRITE, VM_FAULT_OOM } from './faultFlags.ts';
 import { FOLL_GET, FOLL_PIN, FOLL_WRITE, gupMustUnshare } from './gupFlags.ts';
+import { hugePteLock, hugePteUnlock, hugetlbWalk } from './hugetlbTables.ts';
 import { folioRefAdd } from './pageRef.ts';
 import { pteOffsetMapLock, pteUnmapUnlock } from './pteLock.ts';
 import { vmaLookup } from './vmaTree.ts';
@@ -83,10 +84,21 @@ function followOrFaultIn(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: nu
 
 /** follow_page_pte(): the page with its reference taken, or FAULT_IN or UNSHARE. */
 function followPagePte(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<Pfn> {
+  if ((vmaFlags(task.heap, vma) & VM_HUGETLB) !== 0) return followHugePage(task, mm, vma, vpn, flags);
   const table = pteOffsetMapLock(task, mm, vpn);
   if (table === NO_TABLE) return FAULT_IN;
   const pfn = grabPage(task, vma, readOncePte(task.heap, entryAt(table, vpn, LEVEL_PTE)), flags);
   pteUnmapUnlock(task, table);
+  return pfn;
+}
+
+/** follow_huge_pmd(): the same in a hugetlb mapping; the reference is one on the whole huge page. */
+function followHugePage(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flags: number): Sim<Pfn> {
+  const entry = hugetlbWalk(task, mm, vpn);
+  if (entry.pmd === NO_TABLE) return FAULT_IN;
+  hugePteLock(task, entry);
+  const pfn = grabPage(task, vma, readOncePte(task.heap, entry.pte), flags);
+  hugePteUnlock(task, entry);
   return pfn;
 }
 

@@ -15,13 +15,22 @@ import { EAGAIN, EFAULT, ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_TABLE, NO_VMA, type MmPtr, type Pfn, type Vpn } from '../layout/ids.ts';
-import { PG_lru, atomicClearPageFlags, readOncePageRefcount, zeroPfn } from '../layout/page.ts';
+import {
+  HUGE_PAGES,
+  PG_hugetlbMigratable,
+  PG_lru,
+  atomicClearPageFlags,
+  atomicSetPageFlags,
+  readOncePageRefcount,
+  zeroPfn,
+} from '../layout/page.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { vmaEnd, vmaStart } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { mmapReadLock, mmapReadUnlock } from '../locks/mmapLock.ts';
 import { folioAddLru } from './anonFault.ts';
-import { migrateFolioMove, migrateFolioUndo, migrateFolioUnmap, type MigrateMode } from './migrateFolio.ts';
+import { hugePteLock, hugePteUnlock, hugeStart, hugetlbWalk } from './hugetlbTables.ts';
+import { isHugetlb, migrateFolioMove, migrateFolioUndo, migrateFolioUnmap, type MigrateMode } from './migrateFolio.ts';
 import { folioPut, folioTryGet } from './pageRef.ts';
 import { nextBoundary, nextPteTable } from './pageTable.ts';
 import { pteOffsetMapLock, pteUnmapUnlock } from './pteLock.ts';
@@ -54,9 +63,19 @@ export function isolateFolio(task: Task, pfn: Pfn): Sim<boolean> {
   return false;
 }
 
-/** folio_putback_lru(): ends an isolation. */
+/** folio_isolate_hugetlb(): the same for a huge page. */
+function isolateHugetlb(task: Task, pfn: Pfn): Sim<boolean> {
+  if (!folioTryGet(task, pfn)) return false;
+  const flags = atomicClearPageFlags(task.heap, pfn, PG_hugetlbMigratable);
+  if ((flags & PG_hugetlbMigratable) !== 0) return true;
+  folioPut(task, pfn);
+  return false;
+}
+
+/** folio_putback_lru(), folio_putback_hugetlb(): ends an isolation. */
 export function putbackFolio(task: Task, pfn: Pfn): Sim<void> {
-  folioAddLru(task, pfn);
+  if (isHugetlb(task, pfn)) atomicSetPageFlags(task.heap, pfn, PG_hugetlbMigratable);
+  else folioAddLru(task, pfn);
   folioPut(task, pfn);
 }
 
@@ -67,7 +86,17 @@ export function putbackFolio(task: Task, pfn: Pfn): Sim<void> {
  * @returns number of folios that were not moved, or -ENOMEM
  */
 export function migratePages(task: Task, folios: readonly Pfn[], mode: MigrateMode): Sim<number> {
-  let failed = 0;
+  const huge: Pfn[] = [];
+  const small: Pfn[] = [];
+  for (const pfn of folios) (isHugetlb(task, pfn) ? huge : small).push(pfn);
+  const failed = migrateHugetlbs(task, huge, mode);
+  if (failed < 0) for (const pfn of small) putbackFolio(task, pfn);
+  return failed < 0 ? failed : migrateSmallPages(task, small, mode, failed);
+}
+
+/** The part of migrate_pages() behind the huge pages, of which `failed` did not move. */
+function migrateSmallPages(task: Task, folios: readonly Pfn[], mode: MigrateMode, hugeFailed: number): Sim<number> {
+  let failed = hugeFailed;
   let error = 0;
   for (let at = 0; at < folios.length && error === 0; at += MAX_BATCH) {
     const batch = folios.slice(at, at + MAX_BATCH);
@@ -79,6 +108,36 @@ export function migratePages(task: Task, folios: readonly Pfn[], mode: MigrateMo
     if (error !== 0) for (let i = at + MAX_BATCH; i < folios.length; i++) putbackFolio(task, folios[i]);
   }
   return error !== 0 ? error : failed;
+}
+
+/**
+ * migrate_hugetlbs(): huge pages move one by one.
+ *
+ * @returns number of pages that were not moved, or -ENOMEM; all are given up
+ */
+function migrateHugetlbs(task: Task, folios: readonly Pfn[], mode: MigrateMode): Sim<number> {
+  let failed = 0;
+  let error = 0;
+  for (const src of folios) {
+    const moved = error === 0 && migrateHugetlb(task, src, mode);
+    if (moved === true) continue;
+    if (moved === -ENOMEM) error = -ENOMEM;
+    else failed++;
+    putbackFolio(task, src);
+  }
+  return error !== 0 ? error : failed;
+}
+
+/** unmap_and_move_huge_page(), several times. @returns true when it moved, false, or -ENOMEM */
+function migrateHugetlb(task: Task, src: Pfn, mode: MigrateMode): Sim<boolean | number> {
+  for (let pass = 0; pass < ASYNC_PASSES; pass++) {
+    const dst = migrateFolioUnmap(task, src, mode);
+    if (dst === -ENOMEM) return dst;
+    if (dst === -EAGAIN) continue;
+    if (migrateFolioMove(task, src, dst as Pfn) === 0) return true;
+    migrateFolioUndo(task, src, dst as Pfn);
+  }
+  return false;
 }
 
 /**
@@ -187,6 +246,7 @@ function queuePagesRange(task: Task, mm: MmPtr, start: Vpn, end: Vpn, folios: Pf
     const first = vmaStart(heap, vma);
     const last = vmaEnd(heap, vma);
     const stop = last < end ? last : end;
+    if ((vmaFlags(heap, vma) & VM_HUGETLB) !== 0) queueHugePages(task, mm, first > at ? first : at, stop, folios);
     at = nextPteTable(task, mm, first > at ? first : at, stop);
     while (at < stop) {
       const tableEnd = nextBoundary(at, LEVEL_PMD);
@@ -194,6 +254,18 @@ function queuePagesRange(task: Task, mm: MmPtr, start: Vpn, end: Vpn, folios: Pf
       at = nextPteTable(task, mm, tableEnd, stop);
     }
     at = last;
+  }
+}
+
+/** queue_folios_hugetlb(): every huge page that the range touches. */
+function queueHugePages(task: Task, mm: MmPtr, start: Vpn, end: Vpn, folios: Pfn[]): Sim<void> {
+  for (let at = hugeStart(start) as number; at < end; at += HUGE_PAGES) {
+    const entry = hugetlbWalk(task, mm, at as Vpn);
+    if (entry.pmd === NO_TABLE) continue;
+    hugePteLock(task, entry);
+    const pte = readOncePte(task.heap, entry.pte);
+    if (pteIsPresent(pte) && isolateHugetlb(task, ptePfn(pte))) folios.push(ptePfn(pte));
+    hugePteUnlock(task, entry);
   }
 }
 

@@ -13,7 +13,7 @@
  *   MIG-4  When the source is unlocked no entry names it.
  *
  * Kernel: migrate_folio_unmap(), migrate_folio_move(), migrate_folio_undo_src() and _dst() in mm/migrate.c. Not modelled:
- * writeback, swap cache, huge pages, mlock.
+ * writeback, swap cache, mlock.
  */
 
 import { assert } from '../base/assert.ts';
@@ -23,9 +23,12 @@ import type { Task } from '../cpu/task.ts';
 import { NO_ADDRESS_SPACE, NO_ANON_VMA, NO_PFN, type AnonVmaPtr, type Pfn } from '../layout/ids.ts';
 import {
   PG_dirty,
+  PG_hugetlb,
+  PG_hugetlbMigratable,
   PG_swapbacked,
   PG_uptodate,
   atomicSetPageFlags,
+  copyHugeContents,
   mappingAddressSpace,
   pageIndex,
   pagePrivate,
@@ -41,6 +44,7 @@ import { folioAddLru } from './anonFault.ts';
 import { putAnonVma } from './anonVma.ts';
 import { filemapReplaceFolio } from './filemap.ts';
 import { folioGetAnonVma, folioMapped } from './folioAnonVma.ts';
+import { allocMigrateHugetlbFolio, moveHugetlbState } from './hugetlbPool.ts';
 import { allocFrame, copyPageContents } from './pageAlloc.ts';
 import { folioPut } from './pageRef.ts';
 import { removeMigrationPtes } from './removeMigrationPtes.ts';
@@ -63,7 +67,8 @@ const PAGE_WAS_MAPPED = 1;
  * @returns the destination, both folios locked; or -EAGAIN or -ENOMEM with everything as it was
  */
 export function migrateFolioUnmap(task: Task, src: Pfn, mode: MigrateMode): Sim<number> {
-  const dst = allocFrame(task);
+  const isHuge = isHugetlb(task, src);
+  const dst = isHuge ? allocMigrateHugetlbFolio(task) : allocFrame(task);
   if (dst === NO_PFN) return -ENOMEM;
   if (!folioTryLock(task, src)) {
     if (mode === 'async') {
@@ -99,7 +104,8 @@ export function migrateFolioUnmap(task: Task, src: Pfn, mode: MigrateMode): Sim<
 export function migrateFolioMove(task: Task, src: Pfn, dst: Pfn): Sim<number> {
   if (!moveToNewFolio(task, src, dst)) return -EAGAIN;
   const state = takePrivate(task, dst);
-  folioAddLru(task, dst);
+  if (isHugetlb(task, src)) moveHugetlbState(task, src, dst);
+  addToLists(task, dst);
   if ((state & PAGE_WAS_MAPPED) !== 0) removeMigrationPtes(task, src, dst);
   folioUnlock(task, dst);
   // The allocation's reference: the new mappings have their own. If none came back, this frees the copy.
@@ -123,7 +129,7 @@ function moveToNewFolio(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   // A plain look, no freeze: nothing maps the page, so a new reference could only come from one that we see here.
   if (readOncePageRefcount(heap, src) !== ISOLATION_REFS) return false;
   task.check?.migrationCopy(task, src, dst);
-  copyPageContents(task, src, dst);
+  copyFolio(task, src, dst);
   task.check?.guardedWrite(task, 'folioMapping', dst);
   setPageIndex(heap, dst, pageIndex(heap, src));
   // The source keeps its mapping until it is freed.
@@ -139,7 +145,7 @@ function moveInObject(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   const expected = ISOLATION_REFS + 1;
   if (readOncePageRefcount(heap, src) !== expected) return false;
   task.check?.migrationCopy(task, src, dst);
-  copyPageContents(task, src, dst);
+  copyFolio(task, src, dst);
   atomicSetPageFlags(heap, dst, readOncePageFlags(heap, src) & COPIED_FLAGS);
   // The folio lock keeps the page in its object, and so the object.
   const mapping = mappingAddressSpace(readOncePageMapping(heap, src));
@@ -161,6 +167,23 @@ function undoSource(task: Task, src: Pfn, wasMapped: boolean, anonVma: AnonVmaPt
 function undoDestination(task: Task, dst: Pfn): Sim<void> {
   folioUnlock(task, dst);
   folioPut(task, dst);
+}
+
+/** Contents of a folio of either size. */
+function copyFolio(task: Task, src: Pfn, dst: Pfn): Sim<void> {
+  if (isHugetlb(task, src)) copyHugeContents(task.heap, src, dst);
+  else copyPageContents(task, src, dst);
+}
+
+/** The copy can be found by others; a huge one takes the source's place in the pool. */
+function addToLists(task: Task, dst: Pfn): Sim<void> {
+  if (isHugetlb(task, dst)) atomicSetPageFlags(task.heap, dst, PG_hugetlbMigratable);
+  else folioAddLru(task, dst);
+}
+
+/** folio_test_hugetlb(). */
+export function isHugetlb(task: Task, pfn: Pfn): Sim<boolean> {
+  return (readOncePageFlags(task.heap, pfn) & PG_hugetlb) !== 0;
 }
 
 /** The end of both ways: lets go of the anon_vma, then wakes who waits at the source's entries. */

@@ -2,7 +2,7 @@
  * Every lock of an address space at once, for whoever registers an MMU notifier: no fault, no VMA change, no rmap walk that
  * could reach one of its pages may run meanwhile.
  *
- * Lock order here: mmapLock(write, held by the caller) > mm_all_locks_mutex > VMA write of all > all i_mmap_rwsems > all anon_vma
+ * Lock order here: mmapLock(write, held by the caller) > mm_all_locks_mutex > VMA write of all > all i_mmap_rwsems, of huge pages first > all anon_vma
  * locks.
  *
  * Invariants
@@ -43,7 +43,7 @@ import {
   type Vpn,
 } from '../layout/ids.ts';
 import { mmMmapLock } from '../layout/mm.ts';
-import { vmaAvcFirst, vmaAvcLast, vmaFile } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaAvcFirst, vmaAvcLast, vmaFile, vmaFlags } from '../layout/vma.ts';
 import { mmapAssertWriteLocked } from '../locks/mmapLock.ts';
 import { mutexLock, mutexUnlock } from '../locks/mutex.ts';
 import { downWriteNestLock, upWrite } from '../locks/rwSem.ts';
@@ -69,7 +69,11 @@ export function mmTakeAllLocks(task: Task, mm: MmPtr): Sim<number> {
   }
   for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
     if (isKilled(task)) return interrupted(task, mm);
-    lockMapping(task, mm, vma);
+    if ((vmaFlags(task.heap, vma) & VM_HUGETLB) !== 0) lockMapping(task, mm, vma);
+  }
+  for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
+    if (isKilled(task)) return interrupted(task, mm);
+    if ((vmaFlags(task.heap, vma) & VM_HUGETLB) === 0) lockMapping(task, mm, vma);
   }
   for (let vma = vmaFind(task, mm, 0 as Vpn); vma !== NO_VMA; vma = vmaNext(task, mm, vma)) {
     if (isKilled(task)) return interrupted(task, mm);

@@ -12,8 +12,8 @@
  *           for a reader that holds only RCU. Except when a new VMA cannot be allocated: then a hole is left, because the
  *           pages are gone already.
  *
- * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, hugetlb, MAP_GROWSDOWN, address-space
- * limits, commit charge.
+ * Kernel: do_mmap() in mm/mmap.c, __mmap_region() in mm/vma.c. Not modelled: files, MAP_GROWSDOWN, address-space limits,
+ * commit charge.
  */
 
 import { EAGAIN, EEXIST, ENOMEM, EPERM } from '../base/errno.ts';
@@ -23,6 +23,7 @@ import {
   NO_ADDRESS_SPACE,
   NO_NODE,
   NO_VMA,
+  type AddressSpacePtr,
   type MmPtr,
   type VmaNodePtr,
   type VmaPtr,
@@ -32,6 +33,7 @@ import { mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/
 import {
   VM_ACCOUNT,
   VM_EXEC,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_NORESERVE,
   VM_READ,
@@ -41,6 +43,7 @@ import {
   setVmaFlags,
 } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
+import { hugetlbReservePages } from './hugetlbReserve.ts';
 import {
   clearMunmapPtes,
   completeMunmapVmas,
@@ -60,10 +63,10 @@ import {
   PROT_READ,
   PROT_WRITE,
 } from './syscallFlags.ts';
-import { shmemZeroSetup } from './shmem.ts';
+import { getFile, shmemZeroSetup } from './shmem.ts';
 import { initVmaRange, vmaAlloc, vmaFree, vmaPages } from './vma.ts';
 import { vmaStoreNew } from './vmaAdjust.ts';
-import { vmaLinkFile } from './vmaFile.ts';
+import { vmaClose, vmaLinkFile } from './vmaFile.ts';
 import { vmaMergeNewRange } from './vmaMerge.ts';
 import { vmgForRange } from './vmaMergeRules.ts';
 import { canDoMlock, mlockFutureOk, vmStatAccount } from './vmStat.ts';
@@ -72,17 +75,27 @@ import { vmaFind, vmaFindBelow, vmaFindRange, vmaTreeCancel, vmaTreePrealloc, vm
 /**
  * Maps `nrPages` pages of anonymous memory (do_mmap), private unless MAP_SHARED is given.
  *
+ * @param file the object of huge pages to map, 0 for ordinary memory
  * @param vpn page number demanded or wished for, NULL_VPN without a wish
  * @returns the page number of the mapping, or -ENOMEM, -EINVAL, -EPERM, -EEXIST, -EAGAIN
  * @locked mmapLock(write)
  */
-export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: number, flags: number): Sim<number> {
+export function doMmap(
+  task: Task,
+  mm: MmPtr,
+  vpn: Vpn,
+  nrPages: number,
+  prot: number,
+  flags: number,
+  file: AddressSpacePtr = NO_ADDRESS_SPACE,
+): Sim<number> {
   const { heap } = task;
   if (nrPages === 0) return -ENOMEM;
   if (mmMapCount(heap, mm) > mmMaxMapCount(heap, mm)) return -ENOMEM;
   const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
   const shared = (flags & MAP_SHARED) !== 0;
-  const at = getUnmappedArea(task, mm, vpn, nrPages, { fixed, anonymous: !shared });
+  const huge = file !== NO_ADDRESS_SPACE;
+  const at = getUnmappedArea(task, mm, vpn, nrPages, { fixed, anonymous: !shared, huge });
   if (at < 0) return at;
   const noReplace = (flags & MAP_FIXED_NOREPLACE) !== 0;
   if (noReplace && vmaFindRange(task, mm, at, at + nrPages) !== NO_VMA) return -EEXIST;
@@ -90,10 +103,10 @@ export function doMmap(task: Task, mm: MmPtr, vpn: Vpn, nrPages: number, prot: n
     if (!canDoMlock(task, mm)) return -EPERM;
     if (!mlockFutureOk(task, mm, nrPages)) return -EAGAIN;
   }
-  const kind = vmFlagsOfMap(flags) | (shared ? VM_SHARED : 0);
+  const kind = vmFlagsOfProt(prot) | vmFlagsOfMap(flags) | (huge ? VM_HUGETLB : 0) | (shared ? VM_SHARED : 0);
   // Offsets of private anonymous memory are those of its address; an object begins at 0.
-  const pgoff = shared ? 0 : at;
-  return mmapRegion(task, mm, at as Vpn, nrPages, pgoff, accountable(vmFlagsOfProt(prot) | kind));
+  const pgoff = shared || huge ? 0 : at;
+  return mmapRegion(task, { mm, start: at as Vpn, nrPages, pgoff, flags: accountable(kind), file });
 }
 
 /** Access bits of a mapping with this protection (calc_vm_prot_bits). */
@@ -110,26 +123,35 @@ function vmFlagsOfMap(flags: number): number {
   return ((flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE) | ((flags & MAP_LOCKED) === 0 ? 0 : VM_LOCKED);
 }
 
-/** Writable private memory counts against the commit limit unless it is mapped with MAP_NORESERVE. */
+/** Writable private memory, but for huge pages, counts against the commit limit unless it is mapped with MAP_NORESERVE. */
 function accountable(flags: number): number {
-  return (flags & (VM_WRITE | VM_NORESERVE | VM_SHARED)) === VM_WRITE ? flags | VM_ACCOUNT : flags;
+  const matters = VM_WRITE | VM_NORESERVE | VM_SHARED | VM_HUGETLB;
+  return (flags & matters) === VM_WRITE ? flags | VM_ACCOUNT : flags;
+}
+
+/** A mapping to be made (struct mmap_state). */
+interface NewMapping {
+  readonly mm: MmPtr;
+  readonly start: Vpn;
+  readonly nrPages: number;
+  readonly pgoff: number;
+  readonly flags: number;
+  /** The object of huge pages, or 0. */
+  readonly file: AddressSpacePtr;
 }
 
 /** Puts a mapping at [start, start + nrPages), replacing what is there (__mmap_region). */
-function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, pgoff: number, flags: number): Sim<number> {
+function mmapRegion(task: Task, map: NewMapping): Sim<number> {
+  const { mm, start, nrPages, pgoff, flags } = map;
   const end = (start + nrPages) as Vpn;
   const vms = initVmaMunmap(mm, vmaFindRange(task, mm, start, end), start, end, false);
-  let holeNode = NO_NODE;
-  if (vms.vma !== NO_VMA) {
-    const error = gatherMunmapVmas(task, vms);
-    if (error !== 0) return error;
-    holeNode = setUpReplacement(task, vms);
-    if (holeNode === NO_NODE) return -ENOMEM;
-  }
+  const prepared = vms.vma === NO_VMA ? NO_NODE : setUpReplacement(task, vms);
+  if (prepared < 0) return prepared;
+  const holeNode = prepared as VmaNodePtr;
   const vmg = vmgForRange(mm, start, end, pgoff, flags);
   vmg.prev = vms.vma === NO_VMA ? vmaFindBelow(task, mm, start) : vms.prev;
   vmg.next = vms.vma === NO_VMA ? vmaFind(task, mm, end) : vms.next;
-  if (vmaMergeNewRange(task, vmg) === NO_VMA && newVma(task, mm, start, end, pgoff, flags) !== 0) {
+  if (vmaMergeNewRange(task, vmg) === NO_VMA && newVma(task, map, end) !== 0) {
     if (holeNode !== NO_NODE) leaveHole(task, vms, holeNode);
     return -ENOMEM;
   }
@@ -146,13 +168,24 @@ function mmapRegion(task: Task, mm: MmPtr, start: Vpn, nrPages: number, pgoff: n
  * Empties the gathered VMAs of the range. Once their pages are gone only a hole can be left if the rest fails; the kernel
  * insists on the memory for that (__GFP_NOFAIL), here it is reserved beforehand.
  *
- * @returns the block for the hole; or 0 without memory, all VMAs attached and untouched but for splits
+ * @returns the block for the hole; or -ENOMEM or -EINVAL (part of a huge page), all VMAs attached and untouched but for splits
  */
-function setUpReplacement(task: Task, vms: VmaMunmap): Sim<VmaNodePtr> {
+function setUpReplacement(task: Task, vms: VmaMunmap): Sim<number> {
+  const error = gatherMunmapVmas(task, vms);
+  if (error !== 0) return error;
   const node = vmaTreePrealloc(task, vms.mm);
-  if (node === NO_NODE) reattachVmas(task, vms);
-  else clearMunmapPtes(task, vms, true);
+  if (node === NO_NODE) {
+    reattachVmas(task, vms);
+    return -ENOMEM;
+  }
+  cleanUpArea(task, vms);
   return node;
+}
+
+/** vms_clean_up_area(): what the replaced VMAs were promised is free for the new one. */
+function cleanUpArea(task: Task, vms: VmaMunmap): Sim<void> {
+  clearMunmapPtes(task, vms, true);
+  for (const vma of vms.vmas) vmaClose(task, vma);
 }
 
 /** The replaced VMAs cannot come back: the unmapping is completed (vms_abort_munmap_vmas). */
@@ -162,14 +195,15 @@ function leaveHole(task: Task, vms: VmaMunmap, node: VmaNodePtr): Sim<void> {
 }
 
 /** A VMA of its own for the range (__mmap_new_vma). @returns 0 or -ENOMEM */
-function newVma(task: Task, mm: MmPtr, start: Vpn, end: Vpn, pgoff: number, flags: number): Sim<number> {
+function newVma(task: Task, map: NewMapping, end: Vpn): Sim<number> {
   const { heap } = task;
+  const { mm, start, pgoff, flags } = map;
   const vma: VmaPtr = vmaAlloc(task, mm);
   if (vma === NO_VMA) return -ENOMEM;
   initVmaRange(heap, vma, start, end, pgoff);
   setVmaFlags(heap, vma, flags);
   const node = vmaTreePrealloc(task, mm);
-  const error = node === NO_NODE ? -ENOMEM : setUpObject(task, vma, flags);
+  const error = node === NO_NODE ? -ENOMEM : setUpObject(task, vma, map);
   if (error !== 0) {
     if (node !== NO_NODE) vmaTreeCancel(task, node);
     vmaFree(task, vma);
@@ -182,10 +216,19 @@ function newVma(task: Task, mm: MmPtr, start: Vpn, end: Vpn, pgoff: number, flag
 }
 
 /** A shared mapping gets an object of its own, which nothing else will ever be mapped to. @returns 0 or -ENOMEM */
-function setUpObject(task: Task, vma: VmaPtr, flags: number): Sim<number> {
+function setUpObject(task: Task, vma: VmaPtr, { flags, file }: NewMapping): Sim<number> {
+  if (file !== NO_ADDRESS_SPACE) return setUpHugetlb(task, vma, file);
   if ((flags & VM_SHARED) === 0) return 0;
   const mapping = shmemZeroSetup(task, vmaPages(task.heap, vma));
   if (mapping === NO_ADDRESS_SPACE) return -ENOMEM;
   setVmaFile(task.heap, vma, mapping);
+  return 0;
+}
+
+/** hugetlbfs_file_mmap(): the mapping reserves its pages. @returns 0 or -ENOMEM */
+function setUpHugetlb(task: Task, vma: VmaPtr, file: AddressSpacePtr): Sim<number> {
+  setVmaFile(task.heap, vma, file);
+  if (hugetlbReservePages(task, vma) !== 0) return -ENOMEM;
+  getFile(task, file);
   return 0;
 }

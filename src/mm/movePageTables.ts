@@ -11,8 +11,8 @@
  *   MREMAP-2  Old entries are cleared and flushed before either ptl is dropped: under the new ptl the page could be
  *             unmapped and freed while a CPU still translates the old address to it.
  *
- * Kernel: move_page_tables(), move_ptes(), move_normal_pmd(), move_normal_pud() in mm/mremap.c. Not modelled: huge pages,
- * userfaultfd, soft-dirty bits, file mappings.
+ * Kernel: move_page_tables(), move_ptes(), move_normal_pmd(), move_normal_pud() in mm/mremap.c. Not modelled: transparent
+ * huge pages, userfaultfd, soft-dirty bits.
  */
 
 import { assert } from '../base/assert.ts';
@@ -30,9 +30,10 @@ import {
   tableLock,
 } from '../layout/pageTable.ts';
 import { pteIsNone, pteIsPresent } from '../layout/pte.ts';
-import { vmaStart } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { SINGLE_DEPTH_NESTING } from '../locks/lockHooks.ts';
 import { spinLock, spinUnlock } from '../locks/spinLock.ts';
+import { moveHugetlbPageTables } from './hugetlbRange.ts';
 import { movePmdEntry, movePudEntry } from './moveTableEntry.ts';
 import { pmdAlloc, findTable, pteAlloc, pudAlloc } from './pageTable.ts';
 import { ptepGetAndClear, setPteAt } from './pteAccess.ts';
@@ -65,6 +66,9 @@ const PAGES_PER_PUD_ENTRY = pagesPerEntry(LEVEL_PUD);
  */
 export function movePageTables(task: Task, pmc: PageTableMove): Sim<number> {
   const { mm } = pmc;
+  if ((vmaFlags(task.heap, pmc.oldVma) & VM_HUGETLB) !== 0) {
+    return moveHugetlbPageTables(task, pmc.oldVma, pmc.oldStart, pmc.newStart, pmc.nrPages);
+  }
   const oldEnd = pmc.oldStart + pmc.nrPages;
   const down = realignment(task, pmc);
   let from = (pmc.oldStart - down) as Vpn;

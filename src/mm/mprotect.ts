@@ -20,6 +20,7 @@ import {
   VM_ACCOUNT,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_NORESERVE,
   VM_READ,
@@ -34,6 +35,7 @@ import {
 } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { changeProtection } from './changeProtection.ts';
+import { hugetlbChangeProtection } from './hugetlbRange.ts';
 import { vmFlagsOfProt } from './mmap.ts';
 import { tlbFinishMmu, tlbGatherMmu, type MmuGather } from './mmuGather.ts';
 import { populateVmaPageRange } from './populate.ts';
@@ -107,7 +109,7 @@ function mprotectFixup(
   let newFlags = (oldFlags & ~VM_ACCESS_FLAGS) | access;
   if (newFlags === oldFlags) return 0;
   if ((newFlags & VM_WRITE) !== 0) {
-    if ((oldFlags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE)) === 0) newFlags |= VM_ACCOUNT;
+    if ((oldFlags & (VM_ACCOUNT | VM_WRITE | VM_HUGETLB | VM_SHARED | VM_NORESERVE)) === 0) newFlags |= VM_ACCOUNT;
   } else if ((oldFlags & VM_ACCOUNT) !== 0 && vmaAnonVma(heap, vma) === NO_ANON_VMA) {
     newFlags &= ~VM_ACCOUNT;
   }
@@ -118,7 +120,8 @@ function mprotectFixup(
   vmaStartWrite(task, mm, target);
   task.check?.guardedWrite(task, 'vmaFlags', target);
   setVmaFlags(heap, target, newFlags);
-  changeProtection(task, tlb, target, start, end, newFlags, (newFlags & VM_WRITE) !== 0);
+  if ((newFlags & VM_HUGETLB) !== 0) hugetlbChangeProtection(task, target, start, end, newFlags);
+  else changeProtection(task, tlb, target, start, end, newFlags, (newFlags & VM_WRITE) !== 0);
   const becomesWritable = (newFlags & VM_WRITE) !== 0 && (oldFlags & (VM_WRITE | VM_SHARED)) === 0;
   // What is locked shall not fault later for having been shared: copies are made now. Failures show at the access.
   if (becomesWritable && (oldFlags & VM_LOCKED) !== 0) populateVmaPageRange(task, mm, target, start, end);

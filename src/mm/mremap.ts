@@ -10,7 +10,7 @@
  *             failure leaves the destination unmapped, the tail cut off, or the earlier VMAs of a batch moved.
  *
  * Kernel: check_prep_vma(), mremap_to(), mremap_at(), expand_vma(), shrink_vma(), remap_move() in mm/mremap.c (6.18). Not
- * modelled: hugetlb and special mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
+ * modelled: special mappings, RLIMIT_AS and RLIMIT_DATA, page offsets that wrap.
  */
 
 import { assertNever, fail } from '../base/assert.ts';
@@ -18,11 +18,12 @@ import { EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { VM_LOCKED, VM_SEALED, VM_SHARED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
+import { HUGE_PAGES } from '../layout/page.ts';
+import { VM_HUGETLB, VM_LOCKED, VM_SEALED, VM_SHARED, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { moveVma, vrmSetNewAddr, vrmStatAccount } from './mremapMove.ts';
 import { doMunmap } from './munmap.ts';
 import { vmaExpandable } from './placement.ts';
-import { MREMAP_FIXED, MREMAP_MAYMOVE } from './syscallFlags.ts';
+import { MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE } from './syscallFlags.ts';
 import { vmaMergeExtend } from './vmaMerge.ts';
 import { mlockFutureOk } from './vmStat.ts';
 import { vmaFindRange, vmaLookup } from './vmaTree.ts';
@@ -46,20 +47,33 @@ export function doMremap(task: Task, vrm: VmaRemap): Sim<number> {
 /** What the VMA must satisfy, and what is asked of it (check_prep_vma). @returns 0, -EFAULT, -EPERM, -EINVAL or -EAGAIN */
 function checkPrepVma(task: Task, vrm: VmaRemap): Sim<number> {
   const { heap } = task;
-  const { vma, addr, newLen } = vrm;
+  const { vma, addr } = vrm;
   if (vma === NO_VMA) return -EFAULT;
   if ((vmaFlags(heap, vma) & VM_SEALED) !== 0) return -EPERM;
+  const isHugetlb = (vmaFlags(heap, vma) & VM_HUGETLB) !== 0;
+  if (isHugetlb && !alignHugetlb(vrm)) return -EINVAL;
   vrmSetType(vrm);
   if (!vrmImpliesNewAddr(vrm)) vrm.newAddr = addr;
   if (vrm.type !== 'expand' && !vrmImpliesNewAddr(vrm)) return 0;
   // Length 0 duplicates a mapping, which means something for shared memory only.
   if (vrm.oldLen === 0 && (vmaFlags(heap, vma) & VM_SHARED) === 0) return -EINVAL;
+  // VM_DONTEXPAND, which every hugetlb mapping is.
+  if (isHugetlb && (vrm.flags & MREMAP_DONTUNMAP) !== 0) return -EINVAL;
+  const { newLen } = vrm;
   const oldLen = vrm.type === 'shrink' ? newLen : vrm.oldLen;
   if (oldLen > vmaEnd(heap, vma) - addr) return -EFAULT;
   if (newLen === oldLen) return 0;
   if ((vmaFlags(heap, vma) & VM_LOCKED) === 0) return 0;
   vrm.populateExpand = true;
   return mlockFutureOk(task, vrm.mm, vrm.delta) ? 0 : -EAGAIN;
+}
+
+/** Rounds the lengths up to huge pages (align_hugetlb). False for a misaligned address, given or not asked for, and for growth. */
+function alignHugetlb(vrm: VmaRemap): boolean {
+  vrm.oldLen = Math.ceil(vrm.oldLen / HUGE_PAGES) * HUGE_PAGES;
+  vrm.newLen = Math.ceil(vrm.newLen / HUGE_PAGES) * HUGE_PAGES;
+  if (vrm.addr % HUGE_PAGES !== 0 || vrm.newAddr % HUGE_PAGES !== 0) return false;
+  return vrm.newLen <= vrm.oldLen;
 }
 
 /** To another address, given or to be found, whatever the lengths (mremap_to). */

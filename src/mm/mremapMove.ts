@@ -13,7 +13,7 @@
  *           the charge back, and set again on what remains of the source.
  *
  * Kernel: move_vma(), copy_vma_and_data(), unmap_source_vma(), dontunmap_complete() in mm/mremap.c. Not modelled: KSM,
- * hugetlb, userfaultfd, commit charge.
+ * userfaultfd, commit charge.
  *
  * As in Linux since 6.15: MREMAP_DONTUNMAP counts the pages of the target as locked and unlocks the source, but nobody
  * subtracts the pages of the source. They count against RLIMIT_MEMLOCK until the process ends.
@@ -26,6 +26,7 @@ import { NO_ADDRESS_SPACE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../
 import { addMmStrandedLockedVm, mmLockedVm, mmMapCount, mmMaxMapCount, setMmLockedVm } from '../layout/mm.ts';
 import {
   VM_ACCOUNT,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_LOCKONFAULT,
   setVmaFlags,
@@ -36,6 +37,7 @@ import {
 } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { copyVma, type CopiedVma } from './copyVma.ts';
+import { fixupHugetlbReservations } from './hugetlbReserve.ts';
 import { movePageTables } from './movePageTables.ts';
 import { doMunmap } from './munmap.ts';
 import { getUnmappedArea } from './placement.ts';
@@ -112,7 +114,10 @@ function moveEntries(task: Task, vrm: VmaRemap, copied: CopiedVma): Sim<number> 
     needRmapLocks,
     forStack: false,
   });
-  if (moved === oldLen) return 0;
+  if (moved === oldLen) {
+    fixupReservations(task, vrm, oldVma);
+    return 0;
+  }
   // Cannot fail: the tables are still there.
   movePageTables(task, {
     mm,
@@ -124,10 +129,17 @@ function moveEntries(task: Task, vrm: VmaRemap, copied: CopiedVma): Sim<number> 
     needRmapLocks: true,
     forStack: false,
   });
+  fixupReservations(task, vrm, oldVma);
   vrm.vma = newVma;
   vrm.oldLen = vrm.newLen;
   vrm.addr = newAddr;
   return -ENOMEM;
+}
+
+/** What was promised to a hugetlb source is the copy's now. */
+function fixupReservations(task: Task, { addr, oldLen }: VmaRemap, oldVma: VmaPtr): Sim<void> {
+  if ((vmaFlags(task.heap, oldVma) & VM_HUGETLB) === 0) return;
+  fixupHugetlbReservations(task, oldVma, addr, (addr + oldLen) as Vpn);
 }
 
 /**

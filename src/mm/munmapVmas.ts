@@ -24,7 +24,7 @@ import { mmapReadUnlock, mmapWriteDowngrade, mmapWriteUnlock } from '../locks/mm
 import { vmaMarkAttached, vmaMarkDetached, vmaStartWrite } from '../locks/vmaLock.ts';
 import { unmapRegion } from './unmapRegion.ts';
 import { vmaFree, vmaPages } from './vma.ts';
-import { vmaPutFile } from './vmaFile.ts';
+import { vmaClose, vmaPutFile } from './vmaFile.ts';
 import { splitVmaUnlimited } from './vmaSplit.ts';
 import { vmStatAccount } from './vmStat.ts';
 import { vmaFind, vmaFindBelow, vmaFindRange } from './vmaTree.ts';
@@ -137,6 +137,7 @@ export function completeMunmapVmas(task: Task, vms: VmaMunmap): Sim<void> {
   clearMunmapPtes(task, vms, !downgraded);
   for (const vma of vms.vmas) {
     vmStatAccount(task, mm, vmaFlags(heap, vma), -vmaPages(heap, vma));
+    vmaClose(task, vma);
     vmaPutFile(task, vma);
     vmaFree(task, vma);
   }

@@ -19,6 +19,7 @@ import { kmemCacheFree } from '../cpu/alloc.ts';
 import type { Task } from '../cpu/task.ts';
 import type { Pfn } from '../layout/ids.ts';
 import {
+  PG_hugetlb,
   PG_locked,
   atomicAddPageRefcount,
   cmpxchgPageRefcount,
@@ -31,6 +32,7 @@ import {
   setPagePrivate,
   writeOncePageMapping,
 } from '../layout/page.ts';
+import { freeHugeFolio } from './hugetlbPool.ts';
 
 /** folio_get(): one more reference; the caller owns one or holds the ptl of an entry that does. */
 export function folioGet(task: Task, pfn: Pfn): Sim<void> {
@@ -76,14 +78,19 @@ export function folioRefFreeze(task: Task, pfn: Pfn): Sim<boolean> {
 /** free_frozen_pages(): frees what folioRefFreeze froze, or what the last reference was dropped on. */
 export function freeFolio(task: Task, pfn: Pfn): Sim<void> {
   if (task.check !== null) task.check.pageFreed(task, pfn);
-  resetFrame(task.heap, pfn);
+  const flags = readOncePageFlags(task.heap, pfn);
+  if ((flags & PG_hugetlb) !== 0) {
+    freeHugeFolio(task, pfn);
+    return;
+  }
+  resetFrame(task.heap, pfn, flags);
   kmemCacheFree(task, CACHES.frame, pageAt(task.heap, pfn));
 }
 
 /** free_pages_prepare(). One step: with no reference left only a failing folioTryGet can look at the frame. */
-function resetFrame(heap: Heap, pfn: Pfn): Access<void> {
+function resetFrame(heap: Heap, pfn: Pfn, flags: number): Access<void> {
   assert(readOncePageMapcount(heap, pfn) === 0, 'freed a folio that is mapped');
-  assert((readOncePageFlags(heap, pfn) & PG_locked) === 0, 'freed a folio that is locked');
+  assert((flags & PG_locked) === 0, 'freed a folio that is locked');
   setPageFlags(heap, pfn, 0);
   writeOncePageMapping(heap, pfn, 0);
   setPagePrivate(heap, pfn, 0);

@@ -51,7 +51,8 @@ export function findTable(task: Task, mm: MmPtr, vpn: Vpn, level: number): Sim<P
   for (let at = LEVEL_PGD; at > level && table !== NO_TABLE; at--) {
     table = readOnceTableEntry(heap, entryAt(table, vpn, at));
   }
-  return table;
+  // A huge page has no table below.
+  return table < NO_TABLE ? NO_TABLE : table;
 }
 
 /** First page from `vpn` on that has a PTE table, `end` when there is none before it: how walkers skip holes. */
@@ -64,7 +65,7 @@ export function nextPteTable(task: Task, mm: MmPtr, vpn: Vpn, end: Vpn): Sim<Vpn
     let level = LEVEL_PGD;
     while (level > LEVEL_PTE) {
       table = readOnceTableEntry(heap, entryAt(table, at, level));
-      if (table === NO_TABLE) break;
+      if (table <= NO_TABLE) break;
       level--;
     }
     if (level === LEVEL_PTE) return at;
@@ -152,6 +153,7 @@ function freeTablesBelow(
     const entry = entryAt(table, at, level);
     const child = readOnceTableEntry(heap, entry);
     if (child === NO_TABLE) continue;
+    assert(child > NO_TABLE, 'a table is freed under a huge page');
     if (level > LEVEL_PMD) {
       freeTablesBelow(task, tlb, mm, child, level - 1, at, next < end ? next : end, floor, ceiling);
     }
@@ -170,6 +172,7 @@ function tableAlloc(task: Task, mm: MmPtr, vpn: Vpn, level: number): Sim<PageTab
   for (let at = LEVEL_PGD; at > level; at--) {
     const entry = entryAt(table, vpn, at);
     const child = readOnceTableEntry(heap, entry);
+    assert(child >= NO_TABLE, 'a table where a huge page is mapped');
     table = child === NO_TABLE ? linkNewTable(task, mm, table, at, vpn) : child;
     if (table === NO_TABLE) return NO_TABLE;
   }

@@ -9,7 +9,7 @@
  *   PVMW-2  Without PVMW_SYNC an entry is first looked at without its ptl, so one that somebody has cleared for a moment is
  *           missed. Who must not miss any asks for PVMW_SYNC and waits for that somebody at the ptl.
  *
- * Kernel: page_vma_mapped_walk() in mm/page_vma_mapped.c. Not modelled: huge entries, hugetlb, large folios (a small one has
+ * Kernel: page_vma_mapped_walk() in mm/page_vma_mapped.c. Not modelled: transparent huge entries, large folios (others have
  * one entry in a VMA, so the walk ends behind the first match), device-exclusive entries.
  */
 
@@ -25,9 +25,11 @@ import {
   type VmaPtr,
   type Vpn,
 } from '../layout/ids.ts';
-import { LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
+import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { PTE_NONE, pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { vmaMm } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaFlags, vmaMm } from '../layout/vma.ts';
+import { rcuReadLock, rcuReadUnlock } from '../locks/rcu.ts';
+import { hugePteLock, hugetlbWalk } from './hugetlbTables.ts';
 import { pteOffsetMap, pteOffsetMapLock, pteUnmap, pteUnmapUnlock } from './pteLock.ts';
 
 /** Take the ptl before the first look: do not miss an entry that is being changed. */
@@ -41,6 +43,8 @@ export interface PageVmaMappedWalk {
   readonly mm: MmPtr;
   readonly vpn: Vpn;
   readonly flags: number;
+  /** The VMA is a hugetlb mapping: the entry stands in a PMD table. */
+  readonly huge: boolean;
   /** The table with its ptl held, 0 when nothing is. */
   table: PageTablePtr;
   /** The entry found, and its value under the ptl. */
@@ -57,7 +61,8 @@ export function startPageVmaMappedWalk(
   flags: number,
 ): Sim<PageVmaMappedWalk> {
   const mm = vmaMm(task.heap, vma);
-  return { pfn, mm, vpn, flags, table: NO_TABLE, pte: 0 as PtePtr, value: PTE_NONE };
+  const huge = (vmaFlags(task.heap, vma) & VM_HUGETLB) !== 0;
+  return { pfn, mm, vpn, flags, huge, table: NO_TABLE, pte: 0 as PtePtr, value: PTE_NONE };
 }
 
 /**
@@ -71,10 +76,10 @@ export function pageVmaMappedWalk(task: Task, pvmw: PageVmaMappedWalk): Sim<bool
     pageVmaMappedWalkDone(task, pvmw);
     return false;
   }
-  if ((pvmw.flags & PVMW_SYNC) === 0 && !peekMatches(task, pvmw)) return false;
-  const table = pteOffsetMapLock(task, pvmw.mm, pvmw.vpn);
+  if (!pvmw.huge && (pvmw.flags & PVMW_SYNC) === 0 && !peekMatches(task, pvmw)) return false;
+  const table = pvmw.huge ? hugeTableLock(task, pvmw) : pteOffsetMapLock(task, pvmw.mm, pvmw.vpn);
   if (table === NO_TABLE) return false;
-  const pte = entryAt(table, pvmw.vpn, LEVEL_PTE);
+  const pte = entryAt(table, pvmw.vpn, pvmw.huge ? LEVEL_PMD : LEVEL_PTE);
   const value = readOncePte(task.heap, pte);
   if (pteIsMigration(value)) task.check?.migrationEntrySeen(task, pvmw.mm, pvmw.vpn, value);
   if (!isWantedKind(pvmw, value) || ptePfn(value) !== pvmw.pfn) {
@@ -85,6 +90,15 @@ export function pageVmaMappedWalk(task: Task, pvmw: PageVmaMappedWalk): Sim<bool
   pvmw.pte = pte;
   pvmw.value = value;
   return true;
+}
+
+/** hugetlb_walk() and huge_pte_lock(), to be ended as pteOffsetMapLock is. */
+function hugeTableLock(task: Task, { mm, vpn }: PageVmaMappedWalk): Sim<PageTablePtr> {
+  rcuReadLock(task);
+  const entry = hugetlbWalk(task, mm, vpn);
+  if (entry.pmd === NO_TABLE) rcuReadUnlock(task);
+  else hugePteLock(task, entry);
+  return entry.pmd;
 }
 
 /** page_vma_mapped_walk_done(): gives the ptl back. */

@@ -13,14 +13,13 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { mmMmapEnd, mmMmapFirst } from '../layout/mm.ts';
+import { HUGE_PAGES } from '../layout/page.ts';
 import { VM_GROWSDOWN, vmaEnd, vmaFlags, vmaStart } from '../layout/vma.ts';
 import { MMAP_MIN_VPN, NULL_VPN, TASK_END, TASK_PAGES } from './userSpace.ts';
 import { vmaFind, vmaFindRange, vmaLookup, vmaTreeGapBelow } from './vmaTree.ts';
 
 /** Pages kept free below a stack by placement (stack_guard_gap). */
 const STACK_GUARD_GAP = 256;
-/** Pages of a huge page: private anonymous memory of whole huge pages is aligned to them. */
-const HUGE_PAGES = 512;
 /** Pages of mmap_min_addr, below which nothing is placed. */
 const MMAP_MIN_PAGES = 1;
 
@@ -30,6 +29,8 @@ export interface PlacementRequest {
   readonly fixed: boolean;
   /** Private anonymous memory. */
   readonly anonymous: boolean;
+  /** Whole huge pages at their boundaries. */
+  readonly huge?: boolean;
 }
 
 /**
@@ -44,10 +45,12 @@ export function getUnmappedArea(
   mm: MmPtr,
   hint: Vpn,
   nrPages: number,
-  { fixed, anonymous }: PlacementRequest,
+  { fixed, anonymous, huge = false }: PlacementRequest,
 ): Sim<number> {
   if (nrPages > TASK_PAGES - MMAP_MIN_PAGES) return -ENOMEM;
+  if (huge && fixed && hint % HUGE_PAGES !== 0) return -EINVAL;
   if (fixed) return checkFixed(hint, nrPages);
+  if (huge) return placeHuge(task, mm, hint, nrPages);
   if (hint !== NULL_VPN && hintIsFree(task, mm, hint, nrPages)) return hint;
   const low = mmMmapFirst(task.heap, mm);
   const high = mmMmapEnd(task.heap, mm);
@@ -56,6 +59,14 @@ export function getUnmappedArea(
     if (area >= 0) return area % HUGE_PAGES === 0 ? area + HUGE_PAGES : Math.ceil(area / HUGE_PAGES) * HUGE_PAGES;
   }
   return topDown(task, mm, low, high, nrPages);
+}
+
+/** hugetlb_get_unmapped_area(): room to align in is looked for together with the room itself. */
+function placeHuge(task: Task, mm: MmPtr, hint: Vpn, nrPages: number): Sim<number> {
+  const aligned = (Math.ceil(hint / HUGE_PAGES) * HUGE_PAGES) as Vpn;
+  if (hint !== NULL_VPN && hintIsFree(task, mm, aligned, nrPages)) return aligned;
+  const area = topDown(task, mm, mmMmapFirst(task.heap, mm), mmMmapEnd(task.heap, mm), nrPages + HUGE_PAGES - 1);
+  return area < 0 ? area : Math.ceil(area / HUGE_PAGES) * HUGE_PAGES;
 }
 
 /** True if the VMA can grow upwards by `nrPages`; the guard gap of a stack behind it does not count (vma_expandable). */

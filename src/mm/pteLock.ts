@@ -26,8 +26,9 @@ export function pteOffsetMap(task: Task, mm: MmPtr, vpn: Vpn): Sim<PageTablePtr>
   rcuReadLock(task);
   const pmd = findTable(task, mm, vpn, LEVEL_PMD);
   const table = pmd === NO_TABLE ? NO_TABLE : readOnceTableEntry(task.heap, entryAt(pmd, vpn, LEVEL_PMD));
-  if (table === NO_TABLE) rcuReadUnlock(task);
-  return table;
+  if (table > NO_TABLE) return table;
+  rcuReadUnlock(task);
+  return NO_TABLE;
 }
 
 /** pte_unmap(): ends pteOffsetMap. */
@@ -37,7 +38,7 @@ export function pteUnmap(task: Task): Sim<void> {
 
 /**
  * pte_offset_map_lock(): maps and locks the PTE table of `vpn`.
- * @returns the table (then pteUnmapUnlock), or 0 if there is none
+ * @returns the table (then pteUnmapUnlock), or 0 if there is none or a huge page in its place
  */
 export function pteOffsetMapLock(task: Task, mm: MmPtr, vpn: Vpn): Sim<PageTablePtr> {
   const { heap } = task;
@@ -45,7 +46,7 @@ export function pteOffsetMapLock(task: Task, mm: MmPtr, vpn: Vpn): Sim<PageTable
     rcuReadLock(task);
     const pmd = findTable(task, mm, vpn, LEVEL_PMD);
     const table = pmd === NO_TABLE ? NO_TABLE : readOnceTableEntry(heap, entryAt(pmd, vpn, LEVEL_PMD));
-    if (table === NO_TABLE) {
+    if (table <= NO_TABLE) {
       rcuReadUnlock(task);
       return NO_TABLE;
     }

@@ -18,6 +18,7 @@ import type { Pfn, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
 import { PG_dirty, mappingIsAnon, readOncePageFlags, readOncePageMapping } from '../layout/page.ts';
 import {
   PTE_DIRTY,
+  PTE_HUGE,
   PTE_WRITE,
   PTE_YOUNG,
   makePte,
@@ -71,7 +72,7 @@ function removeMigrationPte(task: Task, src: Pfn, dst: Pfn, vma: VmaPtr, vpn: Vp
 /** The present entry for a migration entry: the VMA's protection of today, what the entry allows, A and D as they were. */
 function restoredEntry(task: Task, dst: Pfn, vma: VmaPtr, old: PteVal): Sim<PteVal> {
   const { heap } = task;
-  let entry = makePte(dst, vmPageProt(readOnceVmaFlags(heap, vma)));
+  let entry = makePte(dst, vmPageProt(readOnceVmaFlags(heap, vma)) | (old & PTE_HUGE));
   if (!pteIsYoung(old)) entry = pteClear(entry, PTE_YOUNG);
   // A page that was cleaned meanwhile must not become dirty again.
   if (pteIsDirty(old) && (readOncePageFlags(heap, dst) & PG_dirty) !== 0) entry = pteSet(entry, PTE_DIRTY);

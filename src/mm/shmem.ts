@@ -24,13 +24,21 @@ import {
   MAX_OBJECT_PAGES,
   addressSpacePages,
   atomicAddFileRefcount,
+  hugetlbVmaLock,
   iMmapRwsem,
   iMmapTree,
   iPagesLock,
   initAddressSpace,
+  isHugetlbObject,
+  setHugetlbObject,
 } from '../layout/addressSpace.ts';
 import { NO_ADDRESS_SPACE, NO_PFN, NO_TREE_NODE, type AddressSpacePtr } from '../layout/ids.ts';
-import { CLASS_I_MMAP_RWSEM, CLASS_XA_LOCK } from '../layout/lockClass.ts';
+import {
+  CLASS_HUGETLBFS_I_MMAP,
+  CLASS_HUGETLB_VMA_LOCK,
+  CLASS_I_MMAP_RWSEM,
+  CLASS_XA_LOCK,
+} from '../layout/lockClass.ts';
 import {
   PG_swapbacked,
   PG_uptodate,
@@ -45,6 +53,7 @@ import { rwSemInit } from '../locks/rwSem.ts';
 import { spinLockInit } from '../locks/spinLock.ts';
 import { folioAddLru } from './anonFault.ts';
 import { filemapAddFolio, filemapGetEntry, filemapTruncate } from './filemap.ts';
+import { hugetlbUnreserveObject } from './hugetlbReserve.ts';
 import { allocFrame } from './pageAlloc.ts';
 import { folioPut } from './pageRef.ts';
 
@@ -60,6 +69,20 @@ export function shmemZeroSetup(task: Task, nrPages: number): Sim<AddressSpacePtr
   return mapping;
 }
 
+/**
+ * hugetlb_file_setup(): the same, of whole huge pages; nothing is reserved yet. Private mappings have one too, which stays empty:
+ * it ties the process and its children together.
+ */
+export function hugetlbFileSetup(task: Task, nrPages: number): Sim<AddressSpacePtr> {
+  const { heap } = task;
+  const mapping = shmemZeroSetup(task, nrPages);
+  if (mapping === NO_ADDRESS_SPACE) return NO_ADDRESS_SPACE;
+  setHugetlbObject(heap, mapping);
+  rwSemInit(heap, iMmapRwsem(mapping), CLASS_HUGETLBFS_I_MMAP);
+  rwSemInit(heap, hugetlbVmaLock(mapping), CLASS_HUGETLB_VMA_LOCK);
+  return mapping;
+}
+
 /** get_file(): one more reference; the caller has one, or a VMA of a locked mm does. */
 export function getFile(task: Task, mapping: AddressSpacePtr): Sim<void> {
   const count = atomicAddFileRefcount(task.heap, mapping, 1);
@@ -72,7 +95,8 @@ export function fput(task: Task, mapping: AddressSpacePtr): Sim<void> {
   assert(count >= 0, 'fput of an object without references');
   if (count > 0) return;
   assert(treeRootNode(task.heap, iMmapTree(mapping)) === NO_TREE_NODE, 'an object ends before its mappings');
-  filemapTruncate(task, mapping);
+  const pages = filemapTruncate(task, mapping);
+  if (isHugetlbObject(task.heap, mapping)) hugetlbUnreserveObject(task, mapping, pages);
   kmemCacheFree(task, CACHES.addressSpace, mapping);
 }
 

@@ -16,6 +16,8 @@ export const MAP_ANONYMOUS = 0x20;
 export const MAP_LOCKED = 0x2000;
 export const MAP_NORESERVE = 0x4000;
 export const MAP_POPULATE = 0x8000;
+/** Huge pages of the default size, 2 MiB. */
+export const MAP_HUGETLB = 0x4_0000;
 export const MAP_FIXED_NOREPLACE = 0x10_0000;
 
 export const MLOCK_ONFAULT = 1;

@@ -11,18 +11,21 @@
 import { EINTR, EINVAL, ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import type { Vpn } from '../layout/ids.ts';
-import { racyMmMapCount, mmMaxMapCount } from '../layout/mm.ts';
+import { NO_ADDRESS_SPACE, type AddressSpacePtr, type MmPtr, type Vpn } from '../layout/ids.ts';
+import { mmMaxMapCount, racyMmMapCount } from '../layout/mm.ts';
+import { HUGE_PAGES } from '../layout/page.ts';
 import { mmapWriteLockKillable, mmapWriteUnlock } from '../locks/mmapLock.ts';
 import { doMmap } from './mmap.ts';
 import { doMprotect } from './mprotect.ts';
 import { doMremap } from './mremap.ts';
 import { doMunmap } from './munmap.ts';
+import { fput, hugetlbFileSetup } from './shmem.ts';
 import { faultInPages } from './populate.ts';
 import {
   MAP_ANONYMOUS,
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
   MAP_POPULATE,
@@ -43,7 +46,7 @@ import { initVrm } from './vrm.ts';
 
 const MAP_TYPE = MAP_SHARED | MAP_PRIVATE;
 const MAP_SUPPORTED =
-  MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE;
+  MAP_TYPE | MAP_ANONYMOUS | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_HUGETLB | MAP_LOCKED | MAP_NORESERVE | MAP_POPULATE;
 const PROT_GROWS = PROT_GROWSDOWN | PROT_GROWSUP;
 const PROT_KNOWN = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM | PROT_GROWS;
 const MREMAP_KNOWN = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
@@ -56,15 +59,35 @@ export function sysMmap(task: Task, addr: number, len: number, prot: number, fla
   const type = flags & MAP_TYPE;
   if (type === 0 || type === MAP_TYPE) return -EINVAL;
   if ((flags & MAP_ANONYMOUS) === 0 || (flags & ~MAP_SUPPORTED) !== 0) return -EINVAL;
-  if (mmapWriteLockKillable(task, mm) !== 0) return -EINTR;
-  const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
-  const vpn = fixed ? addrToVpn(addr) : (Math.floor(addrToVpn(addr)) as Vpn);
-  const pages = pagesOf(len);
-  const start = len === 0 ? -EINVAL : doMmap(task, mm, vpn, pages, prot, flags);
-  mmapWriteUnlock(task, mm);
+  const isHuge = (flags & MAP_HUGETLB) !== 0;
+  const pages = isHuge ? Math.ceil(pagesOf(len) / HUGE_PAGES) * HUGE_PAGES : pagesOf(len);
+  const file = isHuge ? hugetlbFileSetup(task, pages) : NO_ADDRESS_SPACE;
+  if (isHuge && file === NO_ADDRESS_SPACE) return -ENOMEM;
+  const start = mmapLocked(task, mm, addr, len, pages, prot, flags, file);
+  // The mapping has its own reference.
+  if (isHuge) fput(task, file);
   if (start < 0) return start;
   if ((flags & (MAP_POPULATE | MAP_LOCKED)) !== 0) faultInPages(task, mm, start as Vpn, (start + pages) as Vpn);
   return vpnToAddr(start);
+}
+
+/** vm_mmap_pgoff() without populating. @returns the page number of the mapping, or a negative errno */
+function mmapLocked(
+  task: Task,
+  mm: MmPtr,
+  addr: number,
+  len: number,
+  pages: number,
+  prot: number,
+  flags: number,
+  file: AddressSpacePtr,
+): Sim<number> {
+  if (mmapWriteLockKillable(task, mm) !== 0) return -EINTR;
+  const fixed = (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) !== 0;
+  const vpn = fixed ? addrToVpn(addr) : (Math.floor(addrToVpn(addr)) as Vpn);
+  const start = len === 0 ? -EINVAL : doMmap(task, mm, vpn, pages, prot, flags, file);
+  mmapWriteUnlock(task, mm);
+  return start;
 }
 
 /** munmap(2). @returns 0, -EINTR, -EINVAL, -EPERM or -ENOMEM */

@@ -9,16 +9,18 @@
  *   TTM-3  The type of the entry says what it is restored to: writable, exclusive, or shared.
  *   TTM-4  No CPU translates to the page when its contents are copied: flushed here, or owed by the task (batched).
  *
- * Kernel: try_to_migrate(), try_to_migrate_one(), invalid_migration_vma() in mm/rmap.c. Not modelled: huge and hugetlb pages,
+ * Kernel: try_to_migrate(), try_to_migrate_one(), invalid_migration_vma() in mm/rmap.c. Not modelled: transparent huge pages,
  * device-private pages, userfaultfd and soft-dirty bits, notifiers.
  */
 
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
-import type { MmPtr, Pfn, PtePtr, PteVal, VmaPtr, Vpn } from '../layout/ids.ts';
+import { hugetlbVmaLock } from '../layout/addressSpace.ts';
+import { NO_ADDRESS_SPACE, type AddressSpacePtr, type Pfn, type PteVal, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { PG_anonExclusive, PG_dirty, atomicSetPageFlags, readOncePageFlags } from '../layout/page.ts';
 import {
   PTE_DIRTY,
+  PTE_HUGE,
   PTE_TYPE_MIGRATION_READ,
   PTE_TYPE_MIGRATION_READ_EXCLUSIVE,
   PTE_TYPE_MIGRATION_WRITE,
@@ -28,8 +30,17 @@ import {
   pteIsDirty,
   pteIsWritable,
 } from '../layout/pte.ts';
-import { VM_STACK_INCOMPLETE_SETUP, readOnceVmaFlags } from '../layout/vma.ts';
+import {
+  VM_HUGETLB,
+  VM_SHARED,
+  VM_STACK_INCOMPLETE_SETUP,
+  readOnceVmaFlags,
+  vmaFile,
+  vmaFlags,
+} from '../layout/vma.ts';
+import { downWriteTrylock, upWrite } from '../locks/rwSem.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
+import { hugePtepClearFlush } from './hugetlbTables.ts';
 import { folioPut } from './pageRef.ts';
 import {
   pageVmaMappedWalk,
@@ -79,6 +90,26 @@ function invalidMigrationVma(task: Task, vma: VmaPtr): Sim<boolean> {
 
 /** try_to_migrate_one(). @returns false if the page cannot be unmapped */
 function tryToMigrateOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, flags: number): Sim<boolean> {
+  const locked = lockSharedHugetlb(task, vma);
+  if (locked === null) return false;
+  const result = tryToMigrateAt(task, pfn, vma, vpn, flags);
+  if (locked !== NO_ADDRESS_SPACE) upWrite(task, hugetlbVmaLock(locked));
+  return result;
+}
+
+/**
+ * Faults on a shared hugetlb mapping are kept out while an entry goes. Whoever holds the lock may wait for the folio, so it is only
+ * tried for. @returns the object whose lock was taken, 0 if none is needed, null if it cannot be had
+ */
+function lockSharedHugetlb(task: Task, vma: VmaPtr): Sim<AddressSpacePtr | null> {
+  const { heap } = task;
+  const wanted = VM_HUGETLB | VM_SHARED;
+  if ((vmaFlags(heap, vma) & wanted) !== wanted) return NO_ADDRESS_SPACE;
+  const mapping = vmaFile(heap, vma);
+  return downWriteTrylock(task, hugetlbVmaLock(mapping)) ? mapping : null;
+}
+
+function tryToMigrateAt(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, flags: number): Sim<boolean> {
   const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, 0);
   while (pageVmaMappedWalk(task, pvmw)) {
     if (!replaceEntry(task, pvmw, vma, flags)) {
@@ -94,7 +125,7 @@ function replaceEntry(task: Task, pvmw: PageVmaMappedWalk, vma: VmaPtr, flags: n
   const { heap } = task;
   const { pfn, mm, vpn, pte } = pvmw;
   const exclusive = (readOncePageFlags(heap, pfn) & PG_anonExclusive) !== 0;
-  const value = clearEntry(task, mm, vpn, pte, flags);
+  const value = clearEntry(task, pvmw, flags);
   // The hardware could set the bit until the entry was gone; from here on it is only known to the page.
   if (pteIsDirty(value)) atomicSetPageFlags(heap, pfn, PG_dirty);
   if (exclusive && folioTryShareAnonRmap(task, pfn) !== 0) {
@@ -106,7 +137,7 @@ function replaceEntry(task: Task, pvmw: PageVmaMappedWalk, vma: VmaPtr, flags: n
     mm,
     vpn,
     pte,
-    makeNonPresentPte(migrationType(value, exclusive), pfn, value & (PTE_YOUNG | PTE_DIRTY)),
+    makeNonPresentPte(migrationType(value, exclusive), pfn, value & (PTE_YOUNG | PTE_DIRTY | PTE_HUGE)),
   );
   folioRemoveRmap(task, pfn, vma);
   folioPut(task, pfn);
@@ -114,7 +145,8 @@ function replaceEntry(task: Task, pvmw: PageVmaMappedWalk, vma: VmaPtr, flags: n
 }
 
 /** Clears the entry; the flush is done here or owed by the task. @returns the entry with all the hardware did to it */
-function clearEntry(task: Task, mm: MmPtr, vpn: Vpn, pte: PtePtr, flags: number): Sim<PteVal> {
+function clearEntry(task: Task, { mm, vpn, pte, huge }: PageVmaMappedWalk, flags: number): Sim<PteVal> {
+  if (huge) return hugePtepClearFlush(task, mm, vpn, pte);
   if ((flags & TTU_BATCH_FLUSH) === 0) return ptepClearFlush(task, mm, vpn, pte);
   const value = ptepGetAndClear(task, mm, vpn, pte);
   if (pteIsAccessible(value)) setTlbUbcFlushPending(task, mm);

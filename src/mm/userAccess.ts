@@ -15,12 +15,20 @@
 
 import { slabGeneration } from '../arena/slab.ts';
 import { assert } from '../base/assert.ts';
-import type { Sim } from '../base/sim.ts';
+import type { Heap } from '../arena/heap.ts';
+import type { Access, Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_MM, NO_TABLE, type MmPtr, type PteVal, type Vpn } from '../layout/ids.ts';
 import { atomicSetMmCpumask, mmAsid, readOnceMmCpumask } from '../layout/mm.ts';
-import { pageAt, pageContent, setPageContent } from '../layout/page.ts';
-import { LEVEL_PTE, cmpxchgPte, entryAt, readOncePte } from '../layout/pageTable.ts';
+import {
+  HUGE_PAGES,
+  hugePageContent,
+  pageAt,
+  pageContent,
+  setHugePageContent,
+  setPageContent,
+} from '../layout/page.ts';
+import { LEVEL_PMD, LEVEL_PTE, cmpxchgPte, entryAt, readOncePte, readOnceTableEntry } from '../layout/pageTable.ts';
 import {
   PTE_DIRTY,
   PTE_NONE,
@@ -28,6 +36,7 @@ import {
   PTE_WRITE,
   PTE_YOUNG,
   pteIsAccessible,
+  pteIsHuge,
   pteIsWritable,
   ptePfn,
   pteSet,
@@ -55,7 +64,7 @@ export function userRead(task: Task, vpn: Vpn, word: number): Sim<number> {
     hwLock(task, lock);
     const pte = translate(task, mm, vpn, READ_NEEDS);
     if (pte !== PTE_NONE) {
-      task.loaded = pageContent(heap, ptePfn(pte), word);
+      task.loaded = loadWord(heap, pte, vpn, word);
       if (task.check !== null) task.check.userAccess(task, mm, vpn, pte, false, word, task.loaded);
       hwUnlock(task, lock);
       return 0;
@@ -75,7 +84,7 @@ export function userWrite(task: Task, vpn: Vpn, word: number, value: number): Si
     hwLock(task, lock);
     const pte = translate(task, mm, vpn, WRITE_NEEDS);
     if (pte !== PTE_NONE) {
-      setPageContent(heap, ptePfn(pte), word, value);
+      storeWord(heap, pte, vpn, word, value);
       if (task.check !== null) task.check.userAccess(task, mm, vpn, pte, true, word, value);
       hwUnlock(task, lock);
       return 0;
@@ -108,12 +117,27 @@ function translate(task: Task, mm: MmPtr, vpn: Vpn, needs: number): Sim<PteVal> 
   return pte;
 }
 
+/** The memory behind a translation: of a huge page, the part that belongs to `vpn`. */
+function loadWord(heap: Heap, pte: PteVal, vpn: Vpn, word: number): Access<number> {
+  if (pteIsHuge(pte)) return hugePageContent(heap, ptePfn(pte), vpn % HUGE_PAGES, word);
+  return pageContent(heap, ptePfn(pte), word);
+}
+
+function storeWord(heap: Heap, pte: PteVal, vpn: Vpn, word: number, value: number): Access<void> {
+  if (pteIsHuge(pte)) setHugePageContent(heap, ptePfn(pte), vpn % HUGE_PAGES, word, value);
+  else setPageContent(heap, ptePfn(pte), word, value);
+}
+
 /** Reads the tables and sets A (and D for a store). Returns the entry as it is then, or PTE_NONE for a fault. */
 function hardwareWalk(task: Task, mm: MmPtr, vpn: Vpn, write: boolean): Sim<PteVal> {
   const { heap } = task;
-  const table = findTable(task, mm, vpn, LEVEL_PTE);
+  const pmd = findTable(task, mm, vpn, LEVEL_PMD);
+  if (pmd === NO_TABLE) return PTE_NONE;
+  const pmdEntry = entryAt(pmd, vpn, LEVEL_PMD);
+  const table = readOnceTableEntry(heap, pmdEntry);
   if (table === NO_TABLE) return PTE_NONE;
-  const at = entryAt(table, vpn, LEVEL_PTE);
+  // Negative: the PMD entry maps a huge page itself.
+  const at = table < NO_TABLE ? pmdEntry : entryAt(table, vpn, LEVEL_PTE);
   for (;;) {
     const pte = readOncePte(heap, at);
     if (!pteIsAccessible(pte) || (write && !pteIsWritable(pte))) return PTE_NONE;

@@ -27,6 +27,7 @@ import {
   setVmaFlags,
   setVmaMm,
   setVmaPgoff,
+  setVmaPrivateData,
   setVmaStart,
   vmaAnonVma,
   vmaAvcFirst,
@@ -36,6 +37,7 @@ import {
   vmaFlags,
   vmaMm,
   vmaPgoff,
+  vmaPrivateData,
   vmaStart,
 } from '../layout/vma.ts';
 import { rcuReadLock, rcuReadUnlock } from '../locks/rcu.ts';
@@ -116,6 +118,7 @@ function initVma(heap: Heap, vma: VmaPtr, mm: MmPtr): Access<void> {
   setVmaAvcFirst(heap, vma, NO_AVC);
   setVmaAvcLast(heap, vma, NO_AVC);
   setVmaFile(heap, vma, NO_ADDRESS_SPACE);
+  setVmaPrivateData(heap, vma, 0);
   vmaLockInit(heap, vma);
 }
 
@@ -125,4 +128,5 @@ function copyVmaFields(heap: Heap, to: VmaPtr, from: VmaPtr): Access<void> {
   setVmaFlags(heap, to, vmaFlags(heap, from));
   setVmaAnonVma(heap, to, vmaAnonVma(heap, from));
   setVmaFile(heap, to, vmaFile(heap, from));
+  setVmaPrivateData(heap, to, vmaPrivateData(heap, from));
 }

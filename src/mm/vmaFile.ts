@@ -19,8 +19,9 @@ import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { iMmapRwsem, iMmapTree } from '../layout/addressSpace.ts';
 import { NO_ADDRESS_SPACE, type AddressSpacePtr, type VmaPtr } from '../layout/ids.ts';
-import { vmaEnd, vmaFile, vmaPgoff, vmaStart, vmaTreeNode } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaEnd, vmaFile, vmaFlags, vmaPgoff, vmaStart, vmaTreeNode } from '../layout/vma.ts';
 import { downWrite, upWrite } from '../locks/rwSem.ts';
+import { hugetlbClose } from './hugetlbReserve.ts';
 import { intervalTreeInsert, intervalTreeRemove } from './intervalTree.ts';
 import { fput, getFile } from './shmem.ts';
 
@@ -38,6 +39,11 @@ export function iMmapUnlockWrite(task: Task, mapping: AddressSpacePtr): Sim<void
 export function vmaGetFile(task: Task, vma: VmaPtr): Sim<void> {
   const mapping = vmaFile(task.heap, vma);
   if (mapping !== NO_ADDRESS_SPACE) getFile(task, mapping);
+}
+
+/** vma_close(): a VMA that is unmapped gives up what it was promised. Once is enough. @locked mmapLock */
+export function vmaClose(task: Task, vma: VmaPtr): Sim<void> {
+  if ((vmaFlags(task.heap, vma) & VM_HUGETLB) !== 0) hugetlbClose(task, vma);
 }
 
 /** The VMA is about to be freed (the fput of remove_vma). It is in no tree. */

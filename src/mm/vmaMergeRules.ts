@@ -21,7 +21,7 @@ import {
   type VmaPtr,
   type Vpn,
 } from '../layout/ids.ts';
-import { vmaAnonVma, vmaEnd, vmaFile, vmaFlags, vmaPgoff, vmaStart } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaAnonVma, vmaEnd, vmaFile, vmaFlags, vmaPgoff, vmaStart } from '../layout/vma.ts';
 import { vmaIsForkChild, vmaPages } from './vma.ts';
 
 /**
@@ -118,6 +118,8 @@ export function canMergeRight(task: Task, vmg: VmaMerge, mergesLeft: boolean): S
 
 /** Equal flags and the same object (is_mergeable_vma). */
 function attributesMatch(task: Task, vmg: VmaMerge, target: VmaPtr): Sim<boolean> {
+  // VM_SPECIAL: among others what must not be expanded.
+  if ((vmg.flags & VM_HUGETLB) !== 0) return false;
   return vmaFlags(task.heap, target) === vmg.flags && vmaFile(task.heap, target) === vmg.file;
 }
 

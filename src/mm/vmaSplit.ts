@@ -10,17 +10,18 @@
  *
  * The rule splitVma.publish turns SPLIT-1 off: the old half shrinks first, the new one is linked afterwards.
  *
- * Kernel: __split_vma(), split_vma() in mm/vma.c. Not modelled: may_split hooks, huge pages.
+ * Kernel: __split_vma(), split_vma() in mm/vma.c. Not modelled: transparent huge pages.
  */
 
 import { assert } from '../base/assert.ts';
-import { ENOMEM } from '../base/errno.ts';
+import { EINVAL, ENOMEM } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { avcAnonVma, avcSameVmaNext } from '../layout/anonVma.ts';
 import { NO_AVC, NO_NODE, NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
 import { mmMapCount, mmMaxMapCount } from '../layout/mm.ts';
-import { vmaAvcFirst, vmaEnd, vmaPgoff, vmaStart } from '../layout/vma.ts';
+import { HUGE_PAGES } from '../layout/page.ts';
+import { VM_HUGETLB, vmaAvcFirst, vmaEnd, vmaFlags, vmaPgoff, vmaStart } from '../layout/vma.ts';
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { anonVmaClone } from './anonVmaClone.ts';
 import { avcInsert, avcRemove } from './anonVmaChain.ts';
@@ -34,7 +35,7 @@ import { vmaTreeCancel, vmaTreePrealloc } from './vmaTree.ts';
  * Splits `vma` at `at`, within the limit of mappings (split_vma).
  *
  * @param newBelow the lower half becomes the new VMA, else the upper one; `vma` stays the other half
- * @returns 0 or -ENOMEM
+ * @returns 0, -ENOMEM, or -EINVAL inside a huge page
  * @locked mmapLock(write)
  */
 export function splitVma(task: Task, mm: MmPtr, vma: VmaPtr, at: Vpn, newBelow: boolean): Sim<number> {
@@ -50,6 +51,7 @@ export function splitVmaUnlimited(task: Task, mm: MmPtr, vma: VmaPtr, at: Vpn, n
   const pgoff = vmaPgoff(heap, vma);
   const pgoffAt = pgoff + (at - start);
   assert(start < at && at < end, 'split: not inside the VMA');
+  if (!maySplit(task, vma, at)) return -EINVAL;
   const half = vmaDup(task, vma);
   if (half === NO_VMA) return -ENOMEM;
   if (newBelow) initVmaRange(heap, half, start, at, pgoff);
@@ -76,6 +78,11 @@ export function splitVmaUnlimited(task: Task, mm: MmPtr, vma: VmaPtr, at: Vpn, n
   vmaComplete(task, vp, node);
   if (linkLate) showToRmap(task, half);
   return 0;
+}
+
+/** vm_ops->may_split: a huge page belongs to one VMA (hugetlb_vm_op_split). */
+function maySplit(task: Task, vma: VmaPtr, at: Vpn): Sim<boolean> {
+  return (vmaFlags(task.heap, vma) & VM_HUGETLB) === 0 || at % HUGE_PAGES === 0;
 }
 
 /** Takes the cloned chain out of the trees again: as if the clone came after the adjustment, but without its failure. */

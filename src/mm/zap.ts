@@ -24,7 +24,8 @@ import { atomicAddMmAnonPages, atomicAddMmShmemPages } from '../layout/mm.ts';
 import { PG_dirty, atomicSetPageFlags, zeroPfn } from '../layout/page.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { PTE_NONE, pteIsDirty, pteIsMigration, pteIsNone, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { vmaEnd, vmaFile, vmaMm, vmaStart } from '../layout/vma.ts';
+import { VM_HUGETLB, vmaEnd, vmaFile, vmaFlags, vmaMm, vmaStart } from '../layout/vma.ts';
+import { unmapHugepageRange } from './hugetlbRange.ts';
 import {
   tlbFinishMmu,
   tlbFlushMmu,
@@ -49,6 +50,10 @@ export function unmapVmaRange(task: Task, tlb: MmuGather, vma: VmaPtr, start: Vp
   const first = vmaStart(heap, vma);
   const last = vmaEnd(heap, vma);
   const to = end < last ? end : last;
+  if ((vmaFlags(heap, vma) & VM_HUGETLB) !== 0) {
+    unmapHugepageRange(task, tlb, vma, start > first ? start : first, to);
+    return;
+  }
   let at = nextPteTable(task, tlb.mm, start > first ? start : first, to);
   while (at < to) {
     const tableEnd = nextBoundary(at, LEVEL_PMD);

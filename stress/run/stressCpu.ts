@@ -65,6 +65,7 @@ export function stressCpu(data: CpuData): CpuResult {
     mixTotal: mixTotal(data.mix),
     pins: [],
     shared: createSharedValues(),
+    hugeWords: new Map(),
     report,
     counter: 0,
   };

@@ -11,11 +11,13 @@ import { PAGE_TABLE_OF_FIELDS, makeAnonMapping, mappingAnonVma, mappingIsAnon } 
 import { LEVEL_PMD, LEVEL_PTE, PAGE_TABLE_TABLE, TABLE, tableIndex } from '../../src/layout/pageTable.ts';
 import {
   PTE_DIRTY,
+  PTE_HUGE,
   PTE_TYPE_MIGRATION_WRITE,
   PTE_WRITE,
   PTE_YOUNG,
   makeNonPresentPte,
   makePte,
+  pteIsHuge,
   pteIsMigration,
   pteIsPresent,
   pteIsWritable,
@@ -68,7 +70,7 @@ test('embedded locks have room', () => {
 
 describe('entries', () => {
   test('a present entry keeps frame and flags up to the largest frame', () => {
-    for (const pfn of [1, 2, 0xf_ffff]) {
+    for (const pfn of [1, 2, 0x7_ffff]) {
       const pte = makePte(pfn as Pfn, PTE_WRITE | PTE_DIRTY);
       expect([ptePfn(pte), pteIsPresent(pte), pteIsWritable(pte), pteIsMigration(pte)]).toEqual([
         pfn,
@@ -79,9 +81,17 @@ describe('entries', () => {
     }
   });
 
+  test('an entry of a huge page is told from a table by its sign, and keeps its frame', () => {
+    const pte = makePte(0x7_ffff as Pfn, PTE_HUGE | PTE_WRITE);
+    expect([ptePfn(pte), pteIsPresent(pte), pteIsWritable(pte), pteIsHuge(pte)]).toEqual([0x7_ffff, true, true, true]);
+    const entry = makeNonPresentPte(PTE_TYPE_MIGRATION_WRITE, 0x7_ffff, PTE_HUGE);
+    expect([ptePfn(entry), pteIsMigration(entry), pteIsHuge(entry)]).toEqual([0x7_ffff, true, true]);
+    expect(pteIsHuge(makePte(0x7_ffff as Pfn, PTE_WRITE))).toBe(false);
+  });
+
   test('a migration entry keeps type, frame, young and dirty', () => {
-    const pte = makeNonPresentPte(PTE_TYPE_MIGRATION_WRITE, 0xf_ffff, PTE_YOUNG);
-    expect([ptePfn(pte), pteType(pte), pteIsMigration(pte), pteIsPresent(pte)]).toEqual([0xf_ffff, 3, true, false]);
+    const pte = makeNonPresentPte(PTE_TYPE_MIGRATION_WRITE, 0x7_ffff, PTE_YOUNG);
+    expect([ptePfn(pte), pteType(pte), pteIsMigration(pte), pteIsPresent(pte)]).toEqual([0x7_ffff, 3, true, false]);
     expect(pte & PTE_YOUNG).not.toBe(0);
   });
 
