@@ -22,7 +22,11 @@ const LIBRARY_EXPLORED = {
   memory: 'src/explore/memory.ts',
   runtime: 'src/instrument/runtime.ts',
 };
-const EXPLORED = { conform: 'src/conform/runner.ts', sequences: 'src/conform/random/sequenceRunner.ts' };
+const EXPLORED = {
+  conform: 'src/conform/runner.ts',
+  explorePrograms: 'bench/explorePrograms.ts',
+  sequences: 'src/conform/random/sequenceRunner.ts',
+};
 
 /**
  * The bundles of this tree. `missing` names the fixed entries that are not there.

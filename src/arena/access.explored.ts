@@ -20,11 +20,11 @@ export function store(heap: Heap, at: number, value: number): Access<void> {
 }
 
 export function racyLoad(heap: Heap, at: number): Access<number> {
-  return logRead(heap, at, ACCESS.readOnce);
+  return logRead(heap, at, ACCESS.racyRead);
 }
 
 export function racyStore(heap: Heap, at: number, value: number): Access<void> {
-  logWrite(heap, at, ACCESS.writeOnce, value);
+  logWrite(heap, at, ACCESS.racyWrite, value);
 }
 
 export function readOnce(heap: Heap, at: number): Access<number> {

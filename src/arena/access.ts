@@ -23,7 +23,7 @@ export function store(heap: Heap, at: number, value: number): Access<void> {
 
 /**
  * data_race(): a plain write that lockless readers may meet and that the kernel leaves plain; why that is harmless is said
- * where it is used. For the race detector it is marked.
+ * where it is used. It races with nothing, whatever the other access is.
  */
 export function racyStore(heap: Heap, at: number, value: number): Access<void> {
   heap[at] = value;

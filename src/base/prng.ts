@@ -5,6 +5,9 @@
  * Checked against the published vector of state {1, 2, 3, 4}: 11520, 0, 5927040, 70819200, ...
  */
 
+/** The step of splitmix32's counter. */
+const STEP = 0x9e37_79b9;
+
 /** Generator state: four words. Plain data, so that it can be copied into a replay or a shared array. */
 export class Prng {
   private a: number;
@@ -19,16 +22,19 @@ export class Prng {
 
   /** Generator for `seed` (any safe integer). Different `stream`s of one seed are independent. */
   static fromSeed(seed: number, stream = 0): Prng {
+    const prng = new Prng([1, 0, 0, 0]);
+    prng.reseed(seed, stream);
+    return prng;
+  }
+
+  /** Makes this the generator that fromSeed gives. */
+  reseed(seed: number, stream = 0): void {
     const high = Math.floor(seed / 0x1_0000_0000);
-    let mix = (seed ^ Math.imul(high, 0x85eb_ca6b) ^ Math.imul(stream + 1, 0xc2b2_ae35)) | 0;
-    const next = (): number => {
-      mix = (mix + 0x9e37_79b9) | 0;
-      let z = mix;
-      z = Math.imul(z ^ (z >>> 16), 0x21f0_aaad);
-      z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
-      return z ^ (z >>> 15);
-    };
-    return new Prng([next() | 1, next(), next(), next()]);
+    const mix = (seed ^ Math.imul(high, 0x85eb_ca6b) ^ Math.imul(stream + 1, 0xc2b2_ae35)) | 0;
+    this.a = mixed(mix + STEP) | 1;
+    this.b = mixed(mix + 2 * STEP);
+    this.c = mixed(mix + 3 * STEP);
+    this.d = mixed(mix + 4 * STEP);
   }
 
   /** Next 32 random bits as an unsigned integer. */
@@ -53,6 +59,14 @@ export class Prng {
   chance(probability: number): boolean {
     return this.next32() < probability * 0x1_0000_0000;
   }
+}
+
+/** What splitmix32 makes of a counter. */
+function mixed(counter: number): number {
+  let z = counter | 0;
+  z = Math.imul(z ^ (z >>> 16), 0x21f0_aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a_2d97);
+  return z ^ (z >>> 15);
 }
 
 function rotl(value: number, bits: number): number {

@@ -2,6 +2,7 @@
 
 import type { FieldTable } from '../arena/fieldTable.ts';
 import type { CacheName } from '../arena/header.ts';
+import { ADDRESS_SPACE_TABLE } from '../layout/addressSpace.ts';
 import { ANON_VMA_TABLE, AVC_TABLE } from '../layout/anonVma.ts';
 import { GLOBAL_TABLE } from '../layout/globals.ts';
 import { MUTEX_TABLE, RWSEM_TABLE, SPIN_TABLE } from '../layout/lockWords.ts';
@@ -77,6 +78,11 @@ function keyOf<Key extends string>(
   return entries.find(([, fields]) => fields.includes(field))?.[0] ?? otherwise;
 }
 
+/** The node of an interval tree, wherever it is embedded. */
+const TREE_NAMES = { rbParent: 'rb.parent', rbLeft: 'rb.left', rbRight: 'rb.right', subtreeLast: 'rb_subtree_last' };
+const TREE_POINTERS = ['rbParent', 'rbLeft', 'rbRight'];
+const TREE_LINKS = [...TREE_POINTERS, 'subtreeLast', 'stamp'];
+
 const VMA_FIELDS = fieldNames(VMA_TABLE, {
   names: {
     mm: 'vm_mm',
@@ -88,9 +94,18 @@ const VMA_FIELDS = fieldNames(VMA_TABLE, {
     avcLast: 'anon_vma_chain.prev',
     lockSeq: 'vm_lock_seq',
     refcnt: 'vm_refcnt',
+    file: 'vm_file',
+    privateData: 'vm_private_data',
+    ...TREE_NAMES,
+    keyFirst: 'shared.cached_start',
+    keyLast: 'shared.cached_last',
   },
-  kinds: { range: ['start', 'end', 'pgoff'], lock: ['lockSeq', 'refcnt'] },
-  values: { pointer: ['mm', 'anonVma', 'avcFirst', 'avcLast'], vmFlags: ['flags'], vmaRefcount: ['refcnt'] },
+  kinds: { range: ['start', 'end', 'pgoff', 'keyFirst', 'keyLast'], lock: ['lockSeq', 'refcnt'], detail: TREE_LINKS },
+  values: {
+    pointer: ['mm', 'anonVma', 'avcFirst', 'avcLast', 'file', ...TREE_POINTERS],
+    vmFlags: ['flags'],
+    vmaRefcount: ['refcnt'],
+  },
 });
 
 const MM_FIELDS = fieldNames(MM_TABLE, {
@@ -99,13 +114,14 @@ const MM_FIELDS = fieldNames(MM_TABLE, {
     users: 'mm_users',
     count: 'mm_count',
     anonPages: 'rss_stat[MM_ANONPAGES]',
+    shmemPages: 'rss_stat[MM_SHMEMPAGES]',
     pgtables: 'pgtables_bytes',
     cpumask: 'cpu_bitmap',
   },
   kinds: {
     lock: ['mmLockSeq', 'vmaWriterWait'],
-    detail: ['users', 'count', 'mapCount', 'totalVm', 'dataVm', 'lockedVm', 'anonPages', 'pgtables'],
-    internal: ['asid', 'process', 'mmapFirst', 'mmapEnd', 'maxMapCount', 'memlockLimit'],
+    detail: ['users', 'count', 'mapCount', 'totalVm', 'dataVm', 'lockedVm', 'anonPages', 'pgtables', 'shmemPages'],
+    internal: ['asid', 'process', 'mmapFirst', 'mmapEnd', 'maxMapCount', 'memlockLimit', 'strandedLockedVm'],
   },
   values: { pointer: ['vmaTree', 'pgd', 'vmaWriterWait'] },
   locks: { mmapLock: RWSEM_TABLE, pageTableLock: SPIN_TABLE },
@@ -122,20 +138,30 @@ const AVC_FIELDS = fieldNames(AVC_TABLE, {
   names: {
     sameVmaNext: 'same_vma.next',
     sameVmaPrev: 'same_vma.prev',
-    rbParent: 'rb.parent',
-    rbLeft: 'rb.left',
-    rbRight: 'rb.right',
+    ...TREE_NAMES,
     pgoff: 'cached_vma_start',
     last: 'cached_vma_last',
-    subtreeLast: 'rb_subtree_last',
   },
   kinds: {
     range: ['pgoff', 'last'],
-    detail: ['rbParent', 'rbLeft', 'rbRight', 'subtreeLast', 'stamp', 'sameVmaNext', 'sameVmaPrev'],
+    detail: [...TREE_LINKS, 'sameVmaNext', 'sameVmaPrev'],
   },
   values: {
-    pointer: ['vma', 'anonVma', 'sameVmaNext', 'sameVmaPrev', 'rbParent', 'rbLeft', 'rbRight'],
+    pointer: ['vma', 'anonVma', 'sameVmaNext', 'sameVmaPrev', ...TREE_POINTERS],
   },
+});
+
+const ADDRESS_SPACE_FIELDS = fieldNames(ADDRESS_SPACE_TABLE, {
+  names: {
+    refcount: 'f_count',
+    nrPages: 'i_size',
+    pages: 'i_pages.head',
+    cached: 'nrpages',
+    allLocksMark: 'AS_MM_ALL_LOCKS',
+  },
+  kinds: { detail: ['refcount', 'insertions', 'levels', 'cached', 'nrPages'] },
+  values: { pointer: ['iMmap', 'pages'] },
+  locks: { iMmapRwsem: RWSEM_TABLE, iPagesLock: SPIN_TABLE },
 });
 
 const PAGE_FIELDS = fieldNames(PAGE_TABLE_OF_FIELDS, {
@@ -154,6 +180,8 @@ export const OBJECT_FIELDS: Readonly<Partial<Record<CacheName, FieldNames>>> = {
   vma: VMA_FIELDS,
   anonVma: ANON_VMA_FIELDS,
   anonVmaChain: AVC_FIELDS,
+  addressSpace: ADDRESS_SPACE_FIELDS,
+  xaNode: [],
   vmaNode16: VMA_NODE_FIELDS.slice(0, 2),
   vmaNode64: VMA_NODE_FIELDS.slice(0, 2),
   vmaNode256: VMA_NODE_FIELDS.slice(0, 2),

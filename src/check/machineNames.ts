@@ -140,6 +140,7 @@ class MachineNames implements WordNames {
     if (cache === 'frame' && offset >= PAGE_STRUCT_WORDS) {
       return { name: `contents word ${offset - PAGE_STRUCT_WORDS}`, kind: 'contents', value: 'number' };
     }
+    if (cache === 'xaNode') return { name: `slot[${offset}]`, kind: 'state', value: 'number' };
     if (cache.startsWith('vmaNode')) {
       const word = (offset - VMA_NODE.entries) % VMA_NODE_ENTRY_WORDS;
       const index = Math.floor((offset - VMA_NODE.entries) / VMA_NODE_ENTRY_WORDS);

@@ -19,6 +19,7 @@ import {
   PG_uptodate,
   PG_waiters,
   mappingAnonVma,
+  mappingAddressSpace,
   mappingIsKsm,
 } from '../layout/page.ts';
 import {
@@ -35,12 +36,16 @@ import {
   pteType,
 } from '../layout/pte.ts';
 import {
+  VM_DONTCOPY,
   VM_EXEC,
   VM_GROWSDOWN,
+  VM_HUGETLB,
   VM_LOCKED,
   VM_READ,
+  VM_SEALED,
   VM_SHARED,
   VM_STACK_INCOMPLETE_SETUP,
+  VM_WIPEONFORK,
   VM_WRITE,
 } from '../layout/vma.ts';
 import type { ValueKind } from './fieldNames.ts';
@@ -65,7 +70,11 @@ const VM_FLAG_NAMES: readonly (readonly [number, string])[] = [
   [VM_EXEC, 'x'],
   [VM_SHARED, 'shared'],
   [VM_LOCKED, 'locked'],
+  [VM_DONTCOPY, 'dontcopy'],
+  [VM_WIPEONFORK, 'wipeonfork'],
+  [VM_SEALED, 'sealed'],
   [VM_GROWSDOWN, 'growsdown'],
+  [VM_HUGETLB, 'hugetlb'],
   [VM_STACK_INCOMPLETE_SETUP, 'stack_incomplete_setup'],
 ];
 
@@ -118,6 +127,8 @@ function mappingWords(value: number, pointerName: PointerName): string {
   const anonVma = mappingAnonVma(value);
   if (anonVma !== 0) return pointerName(anonVma);
   if (value === 0) return 'NULL';
+  const file = mappingAddressSpace(value);
+  if (file !== 0) return pointerName(file);
   return mappingIsKsm(value) ? 'ksm' : String(value);
 }
 

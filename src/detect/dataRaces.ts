@@ -1,6 +1,6 @@
 /**
  * Data races as the kernel defines them: two accesses of one word by different tasks, at least one a write and at least one
- * plain, that happens-before does not order. Marked accesses never race with each other.
+ * plain, that happens-before does not order. Marked accesses never race with each other, and those in data_race() with none.
  *
  * The allocation of an object is a plain write of all of it, and so is its free: who reaches an object that it has no
  * order with races with the one or the other. Objects of type-safe caches may be looked at any time by marked accesses; frames

@@ -9,7 +9,7 @@
  * those of kernels whose anon_vma trees have one lock, the root's rwsem.
  */
 
-import { CACHES } from '../arena/header.ts';
+import { CACHES, type CacheId } from '../arena/header.ts';
 import type { Heap } from '../arena/heap.ts';
 import { UsageError } from '../base/usageError.ts';
 import type { AccessObserver } from '../explore/observer.ts';
@@ -35,8 +35,14 @@ import { KIND_TEXT, describeSite } from './site.ts';
 
 const PLAIN_WRITES: readonly number[] = [ACCESS.write, ACCESS.writeOnce, ACCESS.release];
 /** Kinds that leave a value in their word. */
-const STORES: readonly number[] = [...PLAIN_WRITES, ACCESS.rmw];
+const STORES: readonly number[] = [...PLAIN_WRITES, ACCESS.rmw, ACCESS.racyWrite];
 const SHARED = 0;
+/** Where an object counts its references. */
+const REFERENCES: Readonly<Partial<Record<CacheId, number>>> = {
+  [CACHES.frame]: PAGE.refcount,
+  [CACHES.mm]: MM.count,
+  [CACHES.addressSpace]: ADDRESS_SPACE.refcount,
+};
 
 export class LockGuards implements AccessObserver {
   private readonly locks: HeldLocks;
@@ -167,7 +173,7 @@ export class LockGuards implements AccessObserver {
       case 'folio lock':
         return this.holdsFolio(task, object);
       case 'no reference':
-        return this.shadow.read(object + (this.objects.cacheOf(object) === CACHES.mm ? MM.count : PAGE.refcount)) === 0;
+        return this.shadow.read(object + REFERENCES[this.objects.cacheOf(object)]!) === 0;
       case 'mm_all_locks_mutex':
         return held.some(({ cls }) => cls === CLASS_MM_ALL_LOCKS_MUTEX);
       case 'RCU':

@@ -25,6 +25,8 @@ export const KIND_TEXT: Readonly<Record<number, string>> = {
   [ACCESS.alloc]: 'allocation',
   [ACCESS.free]: 'free',
   [ACCESS.buffered]: 'buffered store',
+  [ACCESS.racyRead]: 'data_race() read',
+  [ACCESS.racyWrite]: 'data_race() write',
 };
 
 /** `task 2, step 17: plain read of vm_area_struct.start` */

@@ -4,20 +4,30 @@
  */
 
 import { ACCESS, L, LOG_ENTRY, WRITING } from '../instrument/runtime.ts';
+import { SHORT, extended, extendedBytes } from './growing.ts';
 
 /** What a step touched, beside the number of its one word. */
 export const TOUCHED = { nothing: -1, several: -2 } as const;
 
 export class Conflicts {
   /** Bit per task that read, that wrote each word. */
-  private readers = new Int32Array(256);
-  private writers = new Int32Array(256);
+  private readers = new Int32Array(SHORT);
+  private writers = new Int32Array(SHORT);
   /** 1: there is a conflict over the word. */
-  private flags = new Uint8Array(256);
+  private flags = new Uint8Array(SHORT);
   /** 1: somebody relied on there being none. */
-  private relied = new Uint8Array(256);
+  private relied = new Uint8Array(SHORT);
   /** A conflict was found over a word that somebody had relied on. */
   refuted = false;
+
+  /** Forgets everything. */
+  clear(): void {
+    this.readers.fill(0);
+    this.writers.fill(0);
+    this.flags.fill(0);
+    this.relied.fill(0);
+    this.refuted = false;
+  }
 
   /** True if tasks conflict over a word, as far as is known. If not, that is relied on from now on. */
   isShared(at: number): boolean {
@@ -54,15 +64,10 @@ export class Conflicts {
   }
 
   private grow(words: number): void {
-    const length = 2 ** Math.ceil(Math.log2(words + 1));
-    this.readers = extended(this.readers, new Int32Array(length));
-    this.writers = extended(this.writers, new Int32Array(length));
-    this.flags = extended(this.flags, new Uint8Array(length));
-    this.relied = extended(this.relied, new Uint8Array(length));
+    const length = Math.max(words, this.flags.length * 2);
+    this.readers = extended(this.readers, length);
+    this.writers = extended(this.writers, length);
+    this.flags = extendedBytes(this.flags, length);
+    this.relied = extendedBytes(this.relied, length);
   }
-}
-
-function extended<A extends Int32Array | Uint8Array>(from: A, to: A): A {
-  to.set(from);
-  return to;
 }

@@ -3,6 +3,7 @@
  * task of a step or about an option where the program leaves a choice open. Flat arrays: nothing is allocated per step.
  */
 
+import { SHORT, extended, extendedBytes } from './growing.ts';
 import { UNLIMITED, countTasks } from './strategy.ts';
 
 const STEP = 0;
@@ -13,19 +14,19 @@ const PICK = 2;
 export class DecisionStack {
   depth = 0;
   /** Task of a step, or option picked. */
-  chosen = new Int32Array(256);
+  chosen = new Int32Array(SHORT);
   /** Tasks that were not tried yet, as bits; number of options not tried yet. */
-  rest = new Int32Array(256);
+  rest = new Int32Array(SHORT);
   /** Of a step: what it touched (conflicts.ts). */
-  touched = new Int32Array(256);
-  private kinds = new Uint8Array(256);
+  touched = new Int32Array(SHORT);
+  private kinds = new Uint8Array(SHORT);
   /** How many alternatives there were. */
-  private options = new Int32Array(256);
+  private options = new Int32Array(SHORT);
   /** Preemptions, faults before the decision. */
-  private preemptions = new Int32Array(256);
-  private faults = new Int32Array(256);
+  private preemptions = new Int32Array(SHORT);
+  private faults = new Int32Array(SHORT);
   /** Of a step that is no free one: the task that could have gone on. */
-  private running = new Int32Array(256);
+  private running = new Int32Array(SHORT);
 
   clear(): void {
     this.depth = 0;
@@ -117,20 +118,13 @@ export class DecisionStack {
 
   private grow(): void {
     const length = this.chosen.length * 2;
-    const grown = (from: Int32Array): Int32Array<ArrayBuffer> => {
-      const to = new Int32Array(length);
-      to.set(from);
-      return to;
-    };
-    this.chosen = grown(this.chosen);
-    this.rest = grown(this.rest);
-    this.touched = grown(this.touched);
-    this.options = grown(this.options);
-    this.preemptions = grown(this.preemptions);
-    this.faults = grown(this.faults);
-    this.running = grown(this.running);
-    const kinds = new Uint8Array(length);
-    kinds.set(this.kinds);
-    this.kinds = kinds;
+    this.chosen = extended(this.chosen, length);
+    this.rest = extended(this.rest, length);
+    this.touched = extended(this.touched, length);
+    this.options = extended(this.options, length);
+    this.preemptions = extended(this.preemptions, length);
+    this.faults = extended(this.faults, length);
+    this.running = extended(this.running, length);
+    this.kinds = extendedBytes(this.kinds, length);
   }
 }

@@ -38,6 +38,7 @@ class DepthFirst implements Strategy {
   private readonly reduce: boolean;
   private readonly conflicts = new Conflicts();
   private readonly stack = new DecisionStack();
+  private readonly firstBound: number;
   private bound: number;
   /** The bound kept a schedule, or a fault, back in this pass. */
   private keptBack = false;
@@ -62,11 +63,14 @@ class DepthFirst implements Strategy {
     this.most = preemptions;
     this.faults = faults;
     this.reduce = reduce;
-    this.bound = iterate ? 0 : preemptions;
+    this.firstBound = iterate ? 0 : preemptions;
+    this.bound = this.firstBound;
   }
 
   begin(execution: number): boolean {
-    if (execution > 0 && !this.advance()) {
+    if (execution === 0) {
+      this.reset();
+    } else if (!this.advance()) {
       this.isOver = true;
       return false;
     }
@@ -177,6 +181,15 @@ class DepthFirst implements Strategy {
     if (this.keptBack) bounds.push(`${this.bound} ${this.bound === 1 ? 'preemption' : 'preemptions'}`);
     if (this.faultsKeptBack) bounds.push(`${this.faults} ${this.faults === 1 ? 'fault' : 'faults'}`);
     return bounds.join(', ');
+  }
+
+  /** A new exploration. */
+  private reset(): void {
+    this.conflicts.clear();
+    this.bound = this.firstBound;
+    this.isOver = false;
+    this.completed = undefined;
+    this.restart();
   }
 
   private restart(): void {

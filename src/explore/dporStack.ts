@@ -4,6 +4,7 @@
  */
 
 import type { EventTrace } from './eventTrace.ts';
+import { SHORT, extended, extendedBytes } from './growing.ts';
 import { UNLIMITED, countTasks } from './strategy.ts';
 
 const STEP = 0;
@@ -12,27 +13,27 @@ const PICK = 1;
 export class DporStack {
   depth = 0;
   /** Task of a step, or option picked. */
-  chosen = new Int32Array(256);
+  chosen = new Int32Array(SHORT);
   /** Options not picked yet. */
-  rest = new Int32Array(256);
+  rest = new Int32Array(SHORT);
   /** Faults before a choice. */
-  faults = new Int32Array(256);
+  faults = new Int32Array(SHORT);
   /** Of a step: who could run, who is to be tried, who was, who sleeps. */
-  enabled = new Int32Array(256);
-  sleep = new Int32Array(256);
-  private wanted = new Int32Array(256);
-  private done = new Int32Array(256);
+  enabled = new Int32Array(SHORT);
+  sleep = new Int32Array(SHORT);
+  private wanted = new Int32Array(SHORT);
+  private done = new Int32Array(SHORT);
   /** 1: the trace has the event of the step. */
-  isFilled = new Uint8Array(256);
+  isFilled = new Uint8Array(SHORT);
   /** 1: a choice was made in the step, so that it is not the same each time. */
-  hasPicks = new Uint8Array(256);
-  private kinds = new Uint8Array(256);
+  hasPicks = new Uint8Array(SHORT);
+  private kinds = new Uint8Array(SHORT);
   /** Of a step: the task that could have gone on, or -1. Of a choice: its step. */
-  private owner = new Int32Array(256);
-  private preemptions = new Int32Array(256);
+  private owner = new Int32Array(SHORT);
+  private preemptions = new Int32Array(SHORT);
   /** Records of what each sleeping task would do, per step and task: where they begin and end. */
-  private sleepFrom = new Int32Array(256);
-  private sleepTo = new Int32Array(256);
+  private sleepFrom = new Int32Array(SHORT);
+  private sleepTo = new Int32Array(SHORT);
   private tasks = 1;
   private readonly trace: EventTrace;
   private readonly sleeps: boolean;
@@ -220,16 +221,4 @@ export class DporStack {
     this.hasPicks = extendedBytes(this.hasPicks, length);
     this.kinds = extendedBytes(this.kinds, length);
   }
-}
-
-function extended(from: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
-  const to = new Int32Array(Math.max(length, from.length * 2));
-  to.set(from);
-  return to;
-}
-
-function extendedBytes(from: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
-  const to = new Uint8Array(Math.max(length, from.length * 2));
-  to.set(from);
-  return to;
 }

@@ -64,6 +64,10 @@ class PartialOrderReduction implements Strategy {
       this.trace.clear(view.tasks);
       this.stack.clear(view.tasks);
       this.firsts = new Int32Array(view.tasks);
+      this.keptBack = false;
+      this.faultsKeptBack = false;
+      this.isOver = false;
+      this.wasCutShort = false;
     } else if (!this.advance()) {
       this.isOver = true;
       return false;

@@ -7,6 +7,7 @@
  */
 
 import { ACCESS, L, LOG_ENTRY, WRITING } from '../instrument/runtime.ts';
+import { SHORT, extended } from './growing.ts';
 
 /** How a word was touched, as far as that matters for dependence. */
 const TOUCH = { read: 0, write: 1, park: 2, lock: 3, unlock: 4, lockShared: 5, unlockShared: 6 } as const;
@@ -29,18 +30,18 @@ type RaceSink = (at: number, task: number, clock: Int32Array, clockAt: number) =
 
 export class EventTrace {
   /** Per event: its task, -1 for what is none; its clock, a number per task: the last event of that task, plus one. */
-  task = new Int32Array(256).fill(-1);
-  clocks = new Int32Array(256);
+  task = new Int32Array(SHORT).fill(-1);
+  clocks = new Int32Array(SHORT);
   tasks = 1;
-  private records = new Int32Array(1024);
+  private records = new Int32Array(SHORT);
   private used = WORDS;
   /** Last record of each word, 0 for none. */
-  private last = new Int32Array(256);
+  private last = new Int32Array(SHORT);
   private readonly lastEvent: number[] = [];
   /** Per event: its records, and the event of the same task before it. */
-  private first = new Int32Array(256);
-  private end = new Int32Array(256);
-  private before = new Int32Array(256);
+  private first = new Int32Array(SHORT);
+  private end = new Int32Array(SHORT);
+  private before = new Int32Array(SHORT);
   private clock = new Int32Array(1);
   private readonly candidates: number[] = [];
 
@@ -50,7 +51,7 @@ export class EventTrace {
     this.used = WORDS;
     this.last.fill(0);
     this.task.fill(-1);
-    this.clock = new Int32Array(tasks);
+    if (this.clock.length !== tasks) this.clock = new Int32Array(tasks);
     for (let task = 0; task < tasks; task++) this.lastEvent[task] = -1;
   }
 
@@ -209,12 +210,6 @@ export class EventTrace {
 
 function join(to: Int32Array, toAt: number, from: Int32Array, fromAt: number, tasks: number): void {
   for (let i = 0; i < tasks; i++) if (from[fromAt + i] > to[toAt + i]) to[toAt + i] = from[fromAt + i];
-}
-
-function extended(from: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
-  const to = new Int32Array(Math.max(length, from.length * 2));
-  to.set(from);
-  return to;
 }
 
 function touchOf(kind: number): number {

@@ -155,7 +155,8 @@ export class Execution<T> {
     view.current = -1;
     view.reason = ASKED.start;
     view.steps = 0;
-    for (const observer of this.observers) observer.begin(view, this.world.heap, this.sink);
+    if (this.observers.length > 0)
+      for (const observer of this.observers) observer.begin(view, this.world.heap, this.sink);
   }
 
   /** Runs a task until its budget is used up or it asks for something. @returns true when it has finished */
@@ -226,7 +227,7 @@ export class Execution<T> {
     view.steps += steps;
     S.clock = view.steps;
     this.recorder.add(task, steps);
-    for (const observer of this.observers) observer.ran(task, view);
+    if (this.observers.length > 0) for (const observer of this.observers) observer.ran(task, view);
   }
 
   /** Works out who can run now. */

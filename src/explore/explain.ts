@@ -46,7 +46,7 @@ export function explain<T, W extends World<T>>(
       if (told.violations.has(violation)) continue;
       recorder.found(violation, told.isOver || thrown === undefined, () => stack);
     }
-    const tasks = [...program.threads, ...(program.daemons ?? [])].map((_, index) => `CPU${index + 1}`);
+    const tasks = taskNames(program.threads.length, schedule.tasks);
     const { events } = recorder;
     const waits = verdict === 'deadlock' ? waitEdges(world, tasks.length, events.filter(isLock)) : [];
     return { tasks, events, verdict, violations, steps, waits, divergedAt: strategy.divergedAt };
@@ -77,15 +77,22 @@ function tellingProgram<T, W extends World<T>>(program: Program<T, W>, told: Tol
       sink(violation);
     };
   };
-  const told2 = { ...program, setup: (sink: ViolationSink): Sim<W> => setup(telling(sink)) };
-  if (check === undefined) return told2;
+  const heard = { ...program, setup: (sink: ViolationSink): Sim<W> => setup(telling(sink)) };
+  if (check === undefined) return heard;
   return {
-    ...told2,
+    ...heard,
     check: (world: W, sink: ViolationSink): Sim<void> => {
       told.isOver = true;
       check(world, telling(sink));
     },
   };
+}
+
+/** Threads are CPUs; whatever else the schedule runs comes behind them. */
+function taskNames(threads: number, tasks: number): string[] {
+  return Array.from({ length: Math.max(threads, tasks) }, (_, index) =>
+    index < threads ? `CPU${index + 1}` : `daemon${index - threads + 1}`,
+  );
 }
 
 function isLock(event: { readonly type: string }): event is LockEvent {

@@ -7,7 +7,7 @@ import type { Violation } from '../base/finding.ts';
 import { placeName, type WordNames } from '../check/wordNames.ts';
 import type { LockStatsHook } from '../cpu/hooks.ts';
 import type { Task } from '../cpu/task.ts';
-import { ACCESS, S, WRITING, parkedWord } from '../instrument/runtime.ts';
+import { ACCESS, S, WRITING, parkedWord, pointsLeft } from '../instrument/runtime.ts';
 import { rwSemWriter } from '../layout/lockWords.ts';
 import type { RwSemPtr } from '../layout/ids.ts';
 import { LOCK_CLASSES } from '../layout/lockClass.ts';
@@ -29,6 +29,8 @@ export class TraceRecorder<T> implements Strategy, LockStatsHook {
   private sleepers = 0;
   /** Task chosen last. */
   private running = -1;
+  /** Step in which a detector spoke, -1 before. */
+  private brokenAt = -1;
 
   constructor(world: World<T>, names: WordNames, inner: Strategy) {
     this.world = world;
@@ -56,7 +58,7 @@ export class TraceRecorder<T> implements Strategy, LockStatsHook {
 
   pick(view: SchedulerView, options: number): number {
     const picked = this.inner.pick?.(view, options) ?? 0;
-    this.events.push({ type: 'pick', ...this.now(), picked, options, stack: () => [] });
+    this.events.push({ type: 'pick', ...this.now(), picked, options, stack: this.lastStack(this.running) });
     return picked;
   }
 
@@ -66,6 +68,7 @@ export class TraceRecorder<T> implements Strategy, LockStatsHook {
 
   /** The running task has touched a word. */
   access(at: number, kind: number, value: number): void {
+    if (kind === ACCESS.extent) return;
     const { names, before, world } = this;
     const writes = kind !== ACCESS.wake && ((1 << kind) & WRITING) !== 0;
     const was = writes && kind !== ACCESS.alloc && kind !== ACCESS.free ? before[at] : value;
@@ -102,6 +105,7 @@ export class TraceRecorder<T> implements Strategy, LockStatsHook {
   /** A detector spoke, or something was thrown. @param isOver the threads have finished: it was the check at the end */
   found(violation: Violation, isOver: boolean, stack: Stack = captureStack()): void {
     const here = isOver ? { step: this.view.steps, task: -1 } : this.now();
+    this.brokenAt = here.step;
     this.events.push({ type: 'violation', ...here, violation, stack });
   }
 
@@ -159,6 +163,8 @@ export class TraceRecorder<T> implements Strategy, LockStatsHook {
 
   private now(): { step: number; task: number } {
     const { firstStep, granted } = this.view;
-    return { step: firstStep + granted - S.budget, task: this.running };
+    // Whoever is found out yields at the next point: the points it was denied are not passed.
+    const step = this.brokenAt < 0 ? firstStep + granted - pointsLeft() : this.brokenAt;
+    return { step, task: this.running };
   }
 }

@@ -36,12 +36,24 @@ export function captureStack(): Stack {
 export function parseFrames(stack: string): Frame[] {
   const frames: Frame[] = [];
   for (const line of stack.split('\n').slice(1)) {
-    const frame = parseFrame(line);
+    const frame = frameOf(line);
     if (frame === null) continue;
     if (frames.length > 0 && EXPLORER.test(frame.file)) break;
     if (!MACHINERY.test(frame.file)) frames.push(frame);
   }
   return frames;
+}
+
+/** Lines read before: the accesses of a run share most of them. */
+const known = new Map<string, Frame | null>();
+
+function frameOf(line: string): Frame | null {
+  let frame = known.get(line);
+  if (frame === undefined) {
+    frame = parseFrame(line);
+    known.set(line, frame);
+  }
+  return frame;
 }
 
 function parseFrame(line: string): Frame | null {

@@ -15,7 +15,7 @@ import type { Coverage, Strategy } from './strategy.ts';
 import { DEFAULT_STRATEGY, strategyNamed, type StrategyName } from './strategyNamed.ts';
 import { VERDICTS, type Thread, type Verdict, type ViolationSink, type World } from './world.ts';
 
-const DEFAULT_MAX_STEPS = 100_000;
+export const DEFAULT_MAX_STEPS = 100_000;
 
 /** A program: a world, its threads, and what must hold when all of them have finished. All of it is simulated code. */
 export interface Program<T, W extends World<T> = World<T>> {
@@ -55,6 +55,8 @@ export interface ExploreOptions {
   readonly strategy?: Strategy | StrategyName | undefined;
   /** Go on after a failure, to count them. */
   readonly keepGoing?: boolean | undefined;
+  /** Run the first failure a second time, to see whether the program depends on anything but the schedule. */
+  readonly confirm?: boolean | undefined;
   /** Sequentially consistent by default. */
   readonly memory?: Memory | undefined;
 }
@@ -68,6 +70,8 @@ export interface Failure {
   readonly schedule: Schedule;
   /** What was thrown, when the verdict is `assertion` or `crash`. */
   readonly thrown: unknown;
+  /** Whether its schedule brought it about a second time; only if that was asked for. */
+  readonly repeats?: boolean;
 }
 
 export interface Exploration {
@@ -88,7 +92,7 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
   const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
   const { execution, judge } = prepare(program, strategy, maxSteps, program.memory);
   const { view } = execution;
-  const verdicts = Object.fromEntries(VERDICTS.map((verdict) => [verdict, 0])) as Record<Verdict, number>;
+  const verdicts = { done: 0, violation: 0, assertion: 0, crash: 0, deadlock: 0, livelock: 0, pruned: 0 };
   let firstFailure: Failure | null = null;
   let steps = 0;
   let hash = 0x811c_9dc5;
@@ -97,10 +101,15 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
     const verdict = runAndJudge(execution, judge);
     strategy.end(view, verdict !== 'done' && verdict !== 'pruned');
     steps += view.steps;
+    done++;
+    if (verdict === 'done') {
+      hash = Math.imul(execution.recorder.hash(hash), 0x0100_0193);
+      verdicts.done++;
+      continue;
+    }
     hash = Math.imul(execution.recorder.hash(hash) ^ VERDICTS.indexOf(verdict), 0x0100_0193);
     verdicts[verdict]++;
-    done++;
-    if (verdict === 'done' || verdict === 'pruned') continue;
+    if (verdict === 'pruned') continue;
     if (firstFailure === null) {
       const { violations, thrown, recorder } = execution;
       const schedule = recorder.schedule(view.tasks);
@@ -108,9 +117,28 @@ export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreO
     }
     if (!keepGoing) break;
   }
+  if (firstFailure !== null && program.confirm === true) {
+    firstFailure = { ...firstFailure, repeats: doesRepeat(program, firstFailure, maxSteps) };
+  }
   const traceHash = (hash >>> 0).toString(16).padStart(8, '0');
+  return { executions: done, steps, verdicts, firstFailure, coverage: coverageOf(strategy, program.memory), traceHash };
+}
+
+/** The searches know which steps depend on each other where memory is sequentially consistent; elsewhere they only sample. */
+function coverageOf(strategy: Strategy, memory: Memory = 'sc'): Coverage {
   const coverage = strategy.coverage?.() ?? { verdict: 'sampled' };
-  return { executions: done, steps, verdicts, firstFailure, coverage, traceHash };
+  return memory === 'sc' || coverage.verdict === 'sampled' ? coverage : { verdict: 'sampled' };
+}
+
+function doesRepeat<T, W extends World<T>>(
+  program: Program<T, W> & ExploreOptions,
+  failure: Failure,
+  maxSteps: number,
+): boolean {
+  const { memory = 'sc' } = program;
+  const { verdict, violations, divergedAt } = replay(program, failure.schedule, { maxSteps, memory });
+  const [first] = failure.violations;
+  return divergedAt === null && verdict === failure.verdict && violations[0]?.signature === first.signature;
 }
 
 /** One execution under a recorded schedule. */
@@ -174,8 +202,7 @@ export function prepare<T, W extends World<T>>(
   const world = runAlone(setup, sink);
   execution = new Execution({ world, threads, daemons, strategy, observers, maxSteps, storeBuffers });
   if (check === undefined) return { world, execution, judge: null };
-  const checkWorld = (end: W): Sim<void> => check(end, sink);
-  return { world, execution, judge: () => runAlone(checkWorld, world) };
+  return { world, execution, judge: () => runAlone(check, world, sink) };
 }
 
 /** One execution and, if every thread finished, the check at the end. */

@@ -6,16 +6,25 @@
 import { createHeap, type Heap } from '../arena/heap.ts';
 import type { Sim } from '../base/sim.ts';
 import { UsageError } from '../base/usageError.ts';
-import { explore, replay, type Exploration, type ExploreOptions, type Program, type Replayed } from './explore.ts';
+import {
+  DEFAULT_MAX_STEPS,
+  explore,
+  replay,
+  type Exploration,
+  type ExploreOptions,
+  type Program,
+  type Replayed,
+} from './explore.ts';
 import { decodeSchedule, type Schedule } from './schedule.ts';
 import type { Thread, World } from './world.ts';
 
 const DEFAULT_WORDS = 64;
+const SHORT = 64;
 
 /** A program of threads that share memory. Set-up, threads and check are functions that the pass rewrites. */
 export interface MemoryProgram<Shared> {
   /** The memory, or the number of its words; 64 by default. */
-  readonly memory?: Heap | number;
+  readonly heap?: Heap | number;
   /** Prepares the memory, once, alone. What it returns is given to each thread and to the check. */
   readonly setup: (memory: Heap) => Sim<Shared>;
   /** At most 31; they run as tasks 1, 2, ... */
@@ -35,13 +44,18 @@ const DEFAULT_EXECUTIONS = 10_000;
 
 /** Runs a program under many schedules; stops at the first failure unless told to go on. */
 export function exploreMemory<Shared>(program: MemoryProgram<Shared> & MemoryExploreOptions): Exploration {
-  const { executions = DEFAULT_EXECUTIONS, seed, maxSteps, strategy, keepGoing } = program;
-  return explore({ ...programOf(program), executions, seed, maxSteps, strategy, keepGoing });
+  const { executions = DEFAULT_EXECUTIONS, seed, maxSteps, strategy, keepGoing, memory, confirm = true } = program;
+  return explore({ ...programOf(program), executions, seed, maxSteps, strategy, keepGoing, memory, confirm });
 }
 
-/** Runs a program once under a schedule, or the text of one. */
-export function replayMemory<Shared>(program: MemoryProgram<Shared>, schedule: Schedule | string): Replayed {
-  return replay(programOf(program), typeof schedule === 'string' ? decodeSchedule(schedule) : schedule);
+/** Runs a program once under a schedule, or the text of one; with the options of the exploration that it is from. */
+export function replayMemory<Shared>(
+  program: MemoryProgram<Shared> & Pick<ExploreOptions, 'memory' | 'maxSteps'>,
+  schedule: Schedule | string,
+): Replayed {
+  const { memory = 'sc', maxSteps = DEFAULT_MAX_STEPS } = program;
+  const runs = typeof schedule === 'string' ? decodeSchedule(schedule) : schedule;
+  return replay(programOf(program), runs, { memory, maxSteps });
 }
 
 class MemoryWorld<Shared> implements World<Shared> {
@@ -58,7 +72,10 @@ class MemoryWorld<Shared> implements World<Shared> {
   }
 
   restore(): void {
-    this.heap.set(this.snapshot);
+    const { heap, snapshot } = this;
+    // Little memories are the rule, and a call that copies many words at once costs as much as an execution.
+    if (heap.length > SHORT) heap.set(snapshot);
+    else for (let at = 0; at < heap.length; at++) heap[at] = snapshot[at];
     if (this.fresh !== undefined) this.fresh();
   }
 
@@ -68,12 +85,16 @@ class MemoryWorld<Shared> implements World<Shared> {
 }
 
 function programOf<Shared>(program: MemoryProgram<Shared>): Program<Shared, MemoryWorld<Shared>> {
-  const { memory = DEFAULT_WORDS, setup, threads, check, fresh } = program;
-  if (typeof memory === 'number' && !(Number.isSafeInteger(memory) && memory > 0)) {
-    throw new UsageError(`the memory has ${memory} words: at least one is needed`);
+  const { heap: given = DEFAULT_WORDS, setup, threads, check, fresh } = program;
+  if (typeof given === 'number' && !(Number.isSafeInteger(given) && given > 0)) {
+    throw new UsageError(`the memory has ${given} words: at least one is needed`);
   }
-  const heap = typeof memory === 'number' ? createHeap(memory) : memory;
-  const setUpWorld = (): Sim<MemoryWorld<Shared>> => new MemoryWorld(heap, setup(heap), fresh);
+  const heap = typeof given === 'number' ? createHeap(given) : given;
+  const before = heap.slice();
+  const setUpWorld = (): Sim<MemoryWorld<Shared>> => {
+    heap.set(before);
+    return new MemoryWorld(heap, setup(heap), fresh);
+  };
   if (check === undefined) return { setup: setUpWorld, threads };
   return { setup: setUpWorld, threads, check: (world: MemoryWorld<Shared>): Sim<void> => check(world.shared) };
 }

@@ -20,6 +20,9 @@ import type { World } from './world.ts';
 const DEFAULT_EXECUTIONS = 6000;
 /** Share of what is left that one smaller program may use before it counts as one that does not fail. */
 const SHARE_OF_ONE_TRY = 8;
+/** A simpler failure may take so many times the steps of the first one, and some more. */
+const LONGER = 4;
+const MORE_STEPS = 1000;
 /** Preemptions tried in a smaller program. */
 const PREEMPTIONS_OF_ONE_TRY = 2;
 
@@ -58,15 +61,15 @@ export function minimise<T, W extends World<T>>(
   { executions = DEFAULT_EXECUTIONS, maxSteps }: MinimiseOptions = {},
 ): Minimised<T, W> {
   const budget: Budget = { left: executions };
-  const wanted = findingOf(program, schedule, maxSteps);
-  const first = new FailureSearch(program, wanted, budget, maxSteps);
+  const { wanted, limit } = failureOf(program, schedule, maxSteps);
+  const first = new FailureSearch(program, wanted, budget, limit);
   const original = first.attempt(segmentsOf(schedule), picksByTask(program, schedule, maxSteps));
   if (original === null) throw new UsageError('the program does not fail under this schedule');
   const all = keepAll(program);
-  const reduction = new Reduction(program, wanted, budget, maxSteps);
+  const reduction = new Reduction(program, wanted, budget, limit);
   const { kept, failing } = reduction.reduce(all, original);
   const smaller = sameOperations(kept, all) ? program : reduceProgram(program, kept);
-  const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, maxSteps);
+  const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, limit);
   const least = minimiseSchedule(search, failing);
   return {
     program: smaller,
@@ -135,11 +138,21 @@ class Reduction<T, W extends World<T>> {
   }
 }
 
-/** Id of what the program fails with under the schedule. @throws UsageError when it does not fail */
-function findingOf<T, W extends World<T>>(program: Program<T, W>, schedule: Schedule, maxSteps?: number): string {
-  const { violations } = new Runner(program, maxSteps).run(replayStrategy(schedule, randomStrategy(0)));
+/**
+ * Id of what the program fails with under the schedule, and the number of steps within which it must.
+ * @throws UsageError when it does not fail
+ */
+function failureOf<T, W extends World<T>>(
+  program: Program<T, W>,
+  schedule: Schedule,
+  maxSteps: number | undefined,
+): { wanted: string; limit: number | undefined } {
+  const { violations, steps } = new Runner(program, maxSteps).run(replayStrategy(schedule, randomStrategy(0)));
   if (violations.length === 0) throw new UsageError('the program does not fail under this schedule');
-  return findingId(violations[0]);
+  const [violation] = violations;
+  // What gets nowhere is given up early, unless getting nowhere is the finding.
+  const limit = violation.kind === 'livelock' ? maxSteps : Math.min(maxSteps ?? Infinity, steps * LONGER + MORE_STEPS);
+  return { wanted: findingId(violation), limit };
 }
 
 /** The picks of a schedule, each with the task that asked for it. */

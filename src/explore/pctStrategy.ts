@@ -21,7 +21,7 @@ class PctStrategy implements Strategy {
   private readonly seed: number;
   private readonly depth: number | undefined;
   private readonly counts = new StepCounts();
-  private prng: Prng;
+  private readonly prng: Prng;
   /** Priority of each task; the higher, the sooner. */
   private readonly priorities: number[] = [];
   private lowest = 0;
@@ -40,7 +40,7 @@ class PctStrategy implements Strategy {
   }
 
   begin(execution: number, view: SchedulerView): boolean {
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     this.counts.begin(view);
     this.tasks = view.tasks;
     this.currentDepth = execution < TRIALS ? 1 : (this.depth ?? DEPTHS[execution % DEPTHS.length]);

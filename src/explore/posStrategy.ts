@@ -17,7 +17,7 @@ class PartialOrderSampling implements Strategy {
   readonly name = 'pos';
   private readonly seed: number;
   private readonly counts = new StepCounts();
-  private prng: Prng;
+  private readonly prng: Prng;
   private readonly priorities: number[] = [];
   /** Per task and step, in the execution before: the word it touched, negated (less one) if only read. */
   private readonly touched: number[][] = [];
@@ -28,7 +28,7 @@ class PartialOrderSampling implements Strategy {
   }
 
   begin(execution: number, view: SchedulerView): boolean {
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     this.counts.begin(view);
     for (let task = 0; task < view.tasks; task++) {
       this.priorities[task] = this.prng.next32();

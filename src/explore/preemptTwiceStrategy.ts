@@ -19,7 +19,7 @@ class PreemptTwice implements Strategy {
   private readonly seed: number;
   private readonly pair: readonly [number, number] | undefined;
   private readonly counts = new StepCounts();
-  private prng: Prng;
+  private readonly prng: Prng;
   /** Tasks whose turns are left, and how many steps each may have made when its turn ends. */
   private readonly turns = [0, 0];
   private readonly until = [0, 0];
@@ -32,7 +32,7 @@ class PreemptTwice implements Strategy {
   }
 
   begin(execution: number, view: SchedulerView): boolean {
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     this.counts.begin(view);
     const first = this.pair?.[0] ?? this.prng.below(view.tasks);
     const second = this.pair?.[1] ?? (first + 1 + this.prng.below(Math.max(1, view.tasks - 1))) % view.tasks;

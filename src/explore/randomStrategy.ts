@@ -17,7 +17,7 @@ const TWO_TO_32 = 0x1_0000_0000;
 class RandomStrategy implements Strategy {
   readonly name = 'random';
   private readonly seed: number;
-  private prng: Prng;
+  private readonly prng: Prng;
 
   constructor(seed: number) {
     this.seed = seed;
@@ -25,7 +25,7 @@ class RandomStrategy implements Strategy {
   }
 
   begin(execution: number): boolean {
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     return true;
   }
 

@@ -48,7 +48,7 @@ export function decodeSchedule(text: string): Schedule {
 
 /** Records the schedule of the execution that runs: no allocation per step. */
 export class ScheduleRecorder {
-  private words = new Int32Array(256);
+  private words = new Int32Array(16);
   private used = 0;
   private last = -1;
   private picks: number[] = [];
@@ -82,7 +82,7 @@ export class ScheduleRecorder {
   hash(start: number): number {
     let hash = start;
     for (let i = 0; i < this.used; i++) hash = Math.imul(hash ^ this.words[i], 0x0100_0193);
-    for (const picked of this.picks) hash = Math.imul(hash ^ ~picked, 0x0100_0193);
+    if (this.picks.length > 0) for (const picked of this.picks) hash = Math.imul(hash ^ ~picked, 0x0100_0193);
     return hash;
   }
 

@@ -26,7 +26,7 @@ class StallStrategy implements Strategy {
   private readonly seed: number;
   private readonly only: number | undefined;
   private readonly counts = new StepCounts();
-  private prng: Prng;
+  private readonly prng: Prng;
   private round = 0;
   private victim: number;
   /** Steps behind which the victim stands still in this execution. */
@@ -51,7 +51,7 @@ class StallStrategy implements Strategy {
       this.finished = true;
       return false;
     }
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     this.counts.begin(view);
     this.rank(view.tasks);
     return true;

@@ -16,7 +16,7 @@ class UniformRandomWalk implements Strategy {
   readonly name = 'urw';
   private readonly seed: number;
   private readonly counts = new StepCounts();
-  private prng: Prng;
+  private readonly prng: Prng;
   /** Weight of each task in this execution: what it has left. */
   private readonly weights: number[] = [];
   private isTrial = true;
@@ -29,7 +29,7 @@ class UniformRandomWalk implements Strategy {
   }
 
   begin(execution: number, view: SchedulerView): boolean {
-    this.prng = Prng.fromSeed(this.seed, execution);
+    this.prng.reseed(this.seed, execution);
     this.counts.begin(view);
     const { expected } = this.counts;
     this.isTrial = expected.length === 0;

@@ -10,10 +10,14 @@ import { REQUEST, S, callSim, isCoroutine } from './runtime.ts';
 /** Points between two resumes: large enough to cost nothing, small enough that resuming is exercised. */
 const BUDGET = 1000;
 
-/** Runs `body` to its end. @throws AssertionError when it sleeps: nobody is there to wake it */
-export function runAlone<A, R>(body: (argument: A) => Sim<R>, argument: A): R {
+/**
+ * Runs `body` to its end.
+ * @param more a second argument, for a body that takes one
+ * @throws AssertionError when it sleeps: nobody is there to wake it
+ */
+export function runAlone<A, R, B = undefined>(body: (argument: A, more: B) => Sim<R>, argument: A, more?: B): R {
   S.budget = BUDGET;
-  const started: unknown = callSim(body, argument);
+  const started: unknown = callSim(body, argument, more as B);
   if (!isCoroutine(started)) return started as R;
   let value: unknown;
   while (true) {

@@ -74,6 +74,9 @@ export const ACCESS = {
   unlockShared: 17,
   /** A store went into the store buffer: nobody else sees it before it is logged again, as what it is. */
   buffered: 18,
+  /** Plain accesses that are meant to race. */
+  racyRead: 19,
+  racyWrite: 20,
 } as const;
 
 /** Kinds, as bits, after which another task may see something else: what ends a wait. */
@@ -87,6 +90,7 @@ export const WRITING =
   (1 << ACCESS.unlock) |
   (1 << ACCESS.alloc) |
   (1 << ACCESS.free) |
+  (1 << ACCESS.racyWrite) |
   (1 << ACCESS.lockShared) |
   (1 << ACCESS.unlockShared);
 
@@ -208,8 +212,8 @@ export function startSim<A, T>(body: (argument: A) => Sim<T>, argument: A): Coro
 }
 
 /** Runs a Sim function where it is an ordinary one: on threads. */
-export function callSim<A, T>(body: (argument: A) => Sim<T>, argument: A): T {
-  return body(argument);
+export function callSim<A, T, B = undefined>(body: (argument: A, more: B) => Sim<T>, argument: A, more?: B): T {
+  return body(argument, more as B);
 }
 
 /** True in the explored build. @param probe any Sim function without effects */
@@ -219,7 +223,12 @@ export function isExploredBuild(probe: () => Sim<void>): boolean {
 
 /** True for what a Sim function of the explored build gives. */
 export function isCoroutine(value: unknown): value is Coroutine {
-  return Object.prototype.toString.call(value) === '[object Generator]';
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Symbol.toStringTag in value &&
+    value[Symbol.toStringTag] === 'Generator'
+  );
 }
 
 /** The perturbed build's side of a point: the delays of this worker; off until configured. */

@@ -54,7 +54,7 @@ export const ADDRESS_SPACE_TABLE = fieldTable('address_space', ADDRESS_SPACE, AD
 export const ADDRESS_SPACE_GUARDS: GuardTable<typeof ADDRESS_SPACE> = {
   nrPages: { write: BEFORE_PUBLICATION },
   levels: { write: BEFORE_PUBLICATION },
-  iMmap: { read: [['i_mmap read']], write: [['i_mmap write']] },
+  iMmap: { read: [['i_mmap read'], ['no reference']], write: [['i_mmap write']] },
 };
 
 /** A node of the page index: 64 slots, pages in the lowest level, nodes above. */

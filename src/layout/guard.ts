@@ -30,7 +30,7 @@ export type Guard =
   | 'page_table_lock'
   | 'own lock'
   | 'folio lock'
-  /** The last reference to the page or the mm is gone: it belongs to who dropped it. */
+  /** The last reference to the page, the mm or the object is gone: it belongs to who dropped it. */
   | 'no reference'
   | 'mm_all_locks_mutex'
   | 'RCU';

@@ -153,6 +153,10 @@ export function setMmLockedVm(heap: Heap, mm: MmPtr, pages: number): Access<void
 export function addMmStrandedLockedVm(heap: Heap, mm: MmPtr, pages: number): Access<void> {
   heap[mm + MM.strandedLockedVm] += pages;
 }
+/** Locked pages that VMAs account for, for assertions and reports. */
+export function peekMmLockedVm(heap: Heap, mm: MmPtr): number {
+  return heap[mm + MM.lockedVm] - heap[mm + MM.strandedLockedVm];
+}
 export function mmMemlockLimit(heap: Heap, mm: MmPtr): Access<number> {
   return load(heap, mm + MM.memlockLimit);
 }

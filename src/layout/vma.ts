@@ -202,6 +202,10 @@ export function peekVmaRefcount(heap: Heap, vma: VmaPtr): number {
 export function peekVmaWriteLocked(heap: Heap, vma: VmaPtr): boolean {
   return Atomics.load(heap, vma + VMA.lockSeq) === Atomics.load(heap, heap[vma + VMA.mm] + MM.mmLockSeq);
 }
+/** Pages of the VMA that count as locked, for assertions and reports. */
+export function peekLockedPages(heap: Heap, vma: VmaPtr): number {
+  return (heap[vma + VMA.flags] & VM_LOCKED) === 0 ? 0 : heap[vma + VMA.end] - heap[vma + VMA.start];
+}
 /** Head of the same_vma list: the newest AVC. */
 export function vmaAvcFirst(heap: Heap, vma: VmaPtr): Access<AvcPtr> {
   return load(heap, vma + VMA.avcFirst) as AvcPtr;

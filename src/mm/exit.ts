@@ -14,8 +14,8 @@ import { assert } from '../base/assert.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_VMA, type MmPtr, type VmaPtr, type Vpn } from '../layout/ids.ts';
-import { MMF_OOM_SKIP, atomicSetMmFlags, mmMapCount, setMmMapCount } from '../layout/mm.ts';
-import { vmaEnd, vmaStart } from '../layout/vma.ts';
+import { MMF_OOM_SKIP, atomicSetMmFlags, mmMapCount, peekMmLockedVm, setMmMapCount } from '../layout/mm.ts';
+import { peekLockedPages, vmaEnd, vmaStart } from '../layout/vma.ts';
 import { mmapReadLock, mmapReadUnlock, mmapWriteLock, mmapWriteUnlock } from '../locks/mmapLock.ts';
 import { vmaMarkDetached } from '../locks/vmaLock.ts';
 import { tlbFinishMmu, tlbGatherMmu } from './mmuGather.ts';
@@ -47,10 +47,16 @@ export function exitMmap(task: Task, mm: MmPtr): Sim<void> {
     freeTables(task, tlb, mm, vmas, FIRST_VPN, NO_CEILING, true);
     tlbFinishMmu(task, tlb);
     assert(mmMapCount(heap, mm) === vmas.length, 'exit: the count of mappings is wrong');
+    assert(lockedPages(task, vmas) === peekMmLockedVm(heap, mm), 'exit: the count of locked pages is wrong');
     freeVmas(task, mm, vmas);
   }
   vmaTreeDestroy(task, mm);
   mmapWriteUnlock(task, mm);
+}
+
+/** Sum over VMAs that nobody can change any more; for the assertion alone. */
+function lockedPages({ heap }: Task, vmas: readonly VmaPtr[]): number {
+  return vmas.reduce((sum, vma) => sum + peekLockedPages(heap, vma), 0);
 }
 
 /** All VMAs of the mm in address order. @locked mmapLock */

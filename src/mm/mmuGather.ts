@@ -94,7 +94,7 @@ export function tlbFlushMmu(task: Task, tlb: MmuGather): Sim<void> {
   pages.length = 0;
 }
 
-/** tlb_finish_mmu(): flushes, frees and closes the gather. mmapLock is still held. */
+/** tlb_finish_mmu(): flushes, frees and closes the gather. Where tables were freed, mmapLock is still held. */
 export function tlbFinishMmu(task: Task, tlb: MmuGather): Sim<void> {
   const { heap } = task;
   if (readOnceMmTlbFlushPending(heap, tlb.mm) > 1) {

@@ -5,7 +5,7 @@
 
 import { placeName } from '../check/wordNames.ts';
 import { changeText } from './accessText.ts';
-import { tornPairs, weighEvents, type TornPair } from './timelineSelect.ts';
+import { besides, tornPairs, weighEvents, type TornPair } from './timelineSelect.ts';
 import { waitCycle } from './timelineRows.ts';
 import {
   callOf,
@@ -48,11 +48,13 @@ class Teller {
   private readonly trace: Trace;
   private readonly weights: Map<number, number>;
   private readonly meetings: readonly Meeting[];
+  private readonly segments: readonly Segment[];
 
   constructor(trace: Trace) {
     this.trace = trace;
     this.weights = weighEvents(trace);
     this.meetings = meetingsOf(trace);
+    this.segments = segmentsOf(trace);
   }
 
   segment(segment: Segment): string {
@@ -74,7 +76,32 @@ class Teller {
       best = text;
       shortest = length;
     }
-    return best === '' ? [] : [best];
+    return best === '' ? this.halfDone() : [best];
+  }
+
+  /** The last thing that a task saw of what another one had not finished doing. */
+  private halfDone(): string[] {
+    for (const { first, second } of this.meetings.toReversed()) {
+      const [written, read] = [this.access(first), this.access(second)];
+      if (!written.writes || read.writes || written.before === written.after) continue;
+      if ((this.weights.get(second) ?? 0) < MIN_WEIGHT) continue;
+      const writer = workingFrame(written.stack());
+      const now = workingFrame(lastAccess(this.trace, second, written.task)?.stack() ?? []);
+      if (writer === undefined || now?.name !== writer.name || !this.isStopped(written.task, second)) continue;
+      const beside = besides(this.trace, second)
+        .filter((index) => !this.meetings.some((meeting) => meeting.second === index))
+        .map((index) => this.access(index))
+        .map(({ place, is }) => `${placeName(place, false)} (${is})`);
+      const others = beside.length === 0 ? '' : `, beside ${listOf([...new Set(beside)])}`;
+      const what = `${placeName(read.place, false)} (${read.is}) from ${functionName(writer)}() of ${this.name(written.task)}`;
+      return [`So ${this.name(read.task)} has ${what}, which is not over yet${others}.`];
+    }
+    return [];
+  }
+
+  /** Whether a task was preempted the last time it ran before an event. */
+  private isStopped(task: number, before: number): boolean {
+    return this.segments.findLast((segment) => segment.task === task && segment.to <= before)?.end === 'preempted';
   }
 
   ending(): string[] {
@@ -175,8 +202,8 @@ class Teller {
     const [other, last] = [this.access(back.first), this.access(back.second)];
     if (first.at === last.at) return '';
     const [one, two] = [placeName(first.place, false), placeName(last.place, false)];
-    const function_ = workingFrame(between.stack());
-    const inside = function_ === undefined ? '' : ` in ${functionName(function_)}()`;
+    const changer = workingFrame(between.stack());
+    const inside = changer === undefined ? '' : ` in ${functionName(changer)}()`;
     if (!first.writes && between.writes && other.writes && !last.writes) {
       return `So ${this.name(first.task)} has ${one} from before and ${two} from after what ${this.name(between.task)} did${inside}.`;
     }

@@ -54,13 +54,21 @@ export function timelineLines(trace: Trace, options: TimelineOptions): string[] 
     const holds = holdsThatMatter(trace, shown);
     return page.lines(thinned(rowsOf(trace, { shown, holds })), holds);
   };
+  const { maxLines = DEFAULT_LINES } = options;
   let [fits, tooMany] = [0, byWeight.length + 1];
   while (tooMany - fits > 1) {
     const middle = (fits + tooMany) >> 1;
-    if (shortWith(middle).length <= (options.maxLines ?? DEFAULT_LINES)) fits = middle;
+    if (shortWith(middle).length <= maxLines) fits = middle;
     else tooMany = middle;
   }
-  return shortWith(fits);
+  return lastLines(shortWith(fits), maxLines);
+}
+
+/** The head and as many of the last lines as there is room for: what matters comes last. */
+function lastLines(lines: readonly string[], maxLines: number): string[] {
+  if (lines.length <= maxLines) return [...lines];
+  const rest = maxLines - 2;
+  return [lines[0], `${' '.repeat(STEP_WIDTH + GAP)}… ${lines.length - 1 - rest} lines before`, ...lines.slice(-rest)];
 }
 
 /** Holds across a switch, those around an access that is shown, those that the finding is about. */

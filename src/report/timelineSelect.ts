@@ -27,6 +27,9 @@ const NAMED_ENTRY = 24;
 const NAMED_OBJECT = 5;
 const AT_THE_VIOLATION = 100;
 const LAST_ACCESSES = 3;
+/** Read of an object beside something that another task has changed: the two may not belong together. */
+const SEEN_TOGETHER = 12;
+const SEEN_NEAR = 2;
 
 /** Indexes of the events that tell the story, each with its weight; what is not in it tells nothing. */
 export function weighEvents(trace: Trace): Map<number, number> {
@@ -51,12 +54,37 @@ export function weighEvents(trace: Trace): Map<number, number> {
     if (event.type !== 'access' || !event.writes || event.before === event.after) return;
     const { kind } = event.place;
     if (kind === 'range' && event.task !== victim && isLive(event)) add(index, RANGE_MOVED);
-    if (kind !== 'lock' && kind !== 'internal' && named(event.place)) {
+    if (WEIGHT_OF_KIND[kind] >= WEIGHT_OF_KIND.state && named(event.place)) {
       add(index, isEntry(event.place) ? NAMED_ENTRY : NAMED_OBJECT);
     }
   });
+  for (const { first, second } of meetings) {
+    const [from, to] = [accessAt(trace, first), accessAt(trace, second)];
+    if (!from.writes || isIdle(from) || to.writes) continue;
+    const beside = besides(trace, second);
+    for (const index of beside) add(index, SEEN_TOGETHER);
+    if (beside.length > 0) add(second, SEEN_TOGETHER + 1);
+  }
   for (const index of failingAccesses(trace)) add(index, AT_THE_VIOLATION);
   return weights;
+}
+
+/** What the task read of the same object, just before or after an access. */
+export function besides({ events }: Trace, index: number): number[] {
+  const { task, place } = events[index] as AccessEvent;
+  if (WEIGHT_OF_KIND[place.kind] < WEIGHT_OF_KIND.state || place.object === '' || isEntry(place)) return [];
+  const found: number[] = [];
+  for (const direction of [-1, 1]) {
+    let seen = 0;
+    for (let other = index + direction; seen < SEEN_NEAR && other >= 0 && other < events.length; other += direction) {
+      const event = events[other];
+      if (event.type !== 'access' || event.task !== task) continue;
+      seen++;
+      const { kind, object } = event.place;
+      if (object === place.object && !event.writes && WEIGHT_OF_KIND[kind] >= WEIGHT_OF_KIND.state) found.push(other);
+    }
+  }
+  return found;
 }
 
 /** Whether the object had a range before: the first one of a new object moves nothing away. */

@@ -1,6 +1,6 @@
 /**
  * What one execution did, event by event, in words: what timelines, stories and documents of other tools are made from.
- * Written by a replay (src/explore/explain.ts); everything in it is plain data.
+ * Written by a replay (src/explore/explain.ts); everything in it is plain data, but for the stacks.
  */
 
 import type { Violation } from '../base/finding.ts';
@@ -57,8 +57,12 @@ export type AccessName =
   | 'wake'
   | 'lock'
   | 'unlock'
+  | 'lockShared'
+  | 'unlockShared'
   | 'alloc'
-  | 'free';
+  | 'free'
+  | 'racyRead'
+  | 'racyWrite';
 
 /** A lock was got, is about to be dropped, or changed from write to read. */
 export interface LockEvent extends EventBase {

@@ -67,7 +67,7 @@ describe.runIf(explored)('a writer waits for the readers of a VMA without the ba
   it('with store buffers its wake-up is lost', () => {
     const { firstFailure } = search(RULES, 'tso');
     expect(firstFailure!.verdict).toBe('deadlock');
-    expect(firstFailure!.violations[0].signature).toBe('deadlock vm_lock');
+    expect(firstFailure!.violations[0].signature).toMatch(/ vm_lock$/);
     const again = replay(programOf(concurrent(RULES)), firstFailure!.schedule, { memory: 'tso' });
     expect(again).toMatchObject({ verdict: 'deadlock', divergedAt: null });
   });

@@ -1,7 +1,13 @@
 /** A failing program is cut down to what the failure needs, and stays the same failure. */
 import { describe, expect, it } from 'vitest';
+import { load, store } from '../../src/arena/access.ts';
+import { assert } from '../../src/base/assert.ts';
 import { findingId } from '../../src/base/finding.ts';
+import type { Sim } from '../../src/base/sim.ts';
 import { UsageError } from '../../src/base/usageError.ts';
+import { allocationFails, cpuRelax } from '../../src/cpu/platform.ts';
+import type { Task } from '../../src/cpu/task.ts';
+import { explain } from '../../src/explore/explain.ts';
 import { explore, replay, type Program } from '../../src/explore/explore.ts';
 import { minimise } from '../../src/explore/minimise.ts';
 import { keepAll, reduceProgram } from '../../src/explore/reduceProgram.ts';
@@ -9,11 +15,16 @@ import { decodeSchedule, encodeSchedule, type Schedule } from '../../src/explore
 import type { World } from '../../src/explore/world.ts';
 import { crossedLocks, crowdedVma, movingVma } from '../support/failingPrograms.ts';
 import { explored } from '../support/simTest.ts';
+import { X, Y, bareProgram, type BareThread, type BareWorld } from './bare.ts';
 
 function failing<T, W extends World<T>>(program: Program<T, W>, seed: number): Schedule {
   const { firstFailure } = explore({ ...program, executions: 500, seed });
   if (firstFailure === null) throw new Error('the program does not fail');
   return firstFailure.schedule;
+}
+
+function withDaemon(threads: readonly BareThread[], daemon: BareThread): Program<Task, BareWorld> {
+  return { ...bareProgram([...threads, daemon]), threads, daemons: [daemon] };
 }
 
 describe.runIf(explored)('minimise', () => {
@@ -51,6 +62,48 @@ describe.runIf(explored)('minimise', () => {
     const least = minimise(program, failing(program, 4));
     expect(least.kept).toEqual([[], [0], [0]]);
     expect(replay(reduceProgram(program, least.kept), least.schedule).verdict).toBe('assertion');
+  });
+
+  it('what was picked stays with the task that asked for it', () => {
+    const outcomes: string[] = [];
+    const asks = (task: Task): Sim<void> => {
+      for (let i = 0; i < 3; i++) {
+        load(task.heap, X);
+        if (allocationFails({ ...task, chooseFailures: true })) outcomes.push(`${task.id}.${i}`);
+      }
+    };
+    const nothing = (task: Task): Sim<void> => store(task.heap, X, 1);
+    const program = bareProgram([nothing, asks, asks], (): Sim<void> => {
+      assert(!outcomes.splice(0).includes('3.1'), 'the second allocation of the third task fails');
+    });
+    const least = minimise(program, failing(program, 4));
+    expect(least.kept).toEqual([[], [], [0]]);
+    expect(least.after).toMatchObject({ preemptions: 0 });
+    expect(least.schedule.picks[1]).toBe(1);
+    const picks = explain(least.program, least.schedule).events.filter(({ type }) => type === 'pick');
+    expect(picks).toHaveLength(3);
+    expect(picks[1]).toMatchObject({ task: 2, picked: 1, options: 2 });
+  });
+
+  it('a daemon may be needed, and is never waited for', () => {
+    const waits = (task: Task): Sim<void> => {
+      while (load(task.heap, X) === 0) cpuRelax(task);
+      assert(load(task.heap, Y) === 1, 'seen before it was set');
+    };
+    const daemon = (task: Task): Sim<void> => {
+      store(task.heap, X, 1);
+      store(task.heap, Y, 1);
+      while (load(task.heap, Y) !== 2) cpuRelax(task);
+    };
+    const looks = (task: Task): Sim<void> => {
+      load(task.heap, Y);
+    };
+    const program = withDaemon([waits, looks], daemon);
+    const least = minimise(program, failing(program, 4));
+    expect(least.kept).toEqual([[0], []]);
+    const trace = explain(least.program, least.schedule);
+    expect(trace.tasks).toEqual(['CPU1', 'CPU2', 'daemon1']);
+    expect(trace.violations[0].signature).toBe('seen before it was set');
   });
 
   it('is the same every time', () => {

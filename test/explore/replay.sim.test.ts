@@ -7,6 +7,7 @@ import { UsageError } from '../../src/base/usageError.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { explore, replay } from '../../src/explore/explore.ts';
 import { decodeSchedule, encodeSchedule } from '../../src/explore/schedule.ts';
+import { STRATEGIES, type StrategyName } from '../../src/explore/strategyNamed.ts';
 import { hwLock, hwUnlock } from '../../src/locks/hwLock.ts';
 import { explored } from '../support/simTest.ts';
 import { LOCK_A, X, Y, bareProgram, type BareWorld } from './bare.ts';
@@ -44,6 +45,28 @@ describe.runIf(explored)('determinism', () => {
     const fixed = bareProgram([torn, torn, torn], nothingLost);
     const found = explore({ ...fixed, seed: 20_260_417, strategy: 'random', executions: 500, keepGoing: true });
     expect([found.traceHash, found.steps, found.verdicts.assertion]).toEqual(['a2d3128e', 16_500, 225]);
+  });
+});
+
+describe.runIf(explored)('determinism of every strategy', () => {
+  it('the executions are the same on every version of Node', () => {
+    const fixed = bareProgram([torn, torn, torn], nothingLost);
+    const hashes = Object.keys(STRATEGIES).map((strategy) => {
+      const options = { seed: 7, strategy: strategy as StrategyName, executions: 200, keepGoing: true };
+      return `${strategy} ${explore({ ...fixed, ...options }).traceHash}`;
+    });
+    expect(hashes).toEqual([
+      'mixed 6f24054d',
+      'urw e113eb79',
+      'random 05231d78',
+      'pct 0999f27f',
+      'pos 40b1ac30',
+      'stall d75963a7',
+      'preempt-twice 8d2ad127',
+      'round-robin d748bdf2',
+      'dfs 6aac796e',
+      'dpor d0ffc021',
+    ]);
   });
 });
 

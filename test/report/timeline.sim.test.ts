@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { explain } from '../../src/explore/explain.ts';
 import { explore, type Program } from '../../src/explore/explore.ts';
+import { randomStrategy } from '../../src/explore/randomStrategy.ts';
 import { minimise } from '../../src/explore/minimise.ts';
 import type { World } from '../../src/explore/world.ts';
 import { chromeTrace } from '../../src/report/chromeTrace.ts';
@@ -15,7 +16,7 @@ import { explored } from '../support/simTest.ts';
 
 /** The trace of the simplest failing run. */
 function failure<T, W extends World<T>>(program: Program<T, W>): Trace {
-  const { firstFailure } = explore({ ...program, executions: 500, seed: 1 });
+  const { firstFailure } = explore({ ...program, executions: 500, strategy: randomStrategy(1) });
   if (firstFailure === null) throw new Error('the program does not fail');
   const least = minimise(program, firstFailure.schedule);
   return explain(least.program, least.schedule);
@@ -23,7 +24,7 @@ function failure<T, W extends World<T>>(program: Program<T, W>): Trace {
 
 /** The trace of a failing run as it was found. */
 function wildFailure<T, W extends World<T>>(program: Program<T, W>): Trace {
-  const { firstFailure } = explore({ ...program, executions: 500, seed: 1 });
+  const { firstFailure } = explore({ ...program, executions: 500, strategy: randomStrategy(1) });
   if (firstFailure === null) throw new Error('the program does not fail');
   return explain(program, firstFailure.schedule);
 }

@@ -4,7 +4,13 @@ import { expectNone } from './expectNone.ts';
 import { productFiles, sourceFiles } from './sourceTree.ts';
 
 /** Files whose exports are for others than this project's own files. */
-const ENTRY_POINTS = ['src/index.ts', 'src/instrument/plugin.ts', 'src/instrument/runtime.ts', 'src/explore/main.ts', 'src/explore/memory.ts'];
+const ENTRY_POINTS = [
+  'src/index.ts',
+  'src/instrument/plugin.ts',
+  'src/instrument/runtime.ts',
+  'src/explore/main.ts',
+  'src/explore/memory.ts',
+];
 
 /** A list that is complete on purpose. */
 const VOCABULARY = 'src/base/errno.ts';

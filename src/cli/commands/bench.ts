@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Option } from 'commander';
 import { CASES } from '../../../bench/allCases.ts';
+import { EXPLORE_ROWS } from '../../../bench/cases/explore.ts';
 import { ASYNC_MUTEX_CASE } from '../../../bench/cases/asyncMutex.ts';
 import type { BenchCase, CaseFigure } from '../../../bench/case.ts';
 import { PAGES_PER_ROUND, measureScaling, type ScalingFigure } from '../../../bench/scaling.ts';
@@ -54,7 +55,7 @@ export const command: CliCommand = {
 
 async function run(options: Options, words: readonly string[]): Promise<ExitCode> {
   const matches = (name: string): boolean => words.length === 0 || words.some((word) => name.includes(word));
-  const rows = [...CASES, ASYNC_MUTEX_CASE].filter(({ name }) => matches(name));
+  const rows = [...CASES, ...EXPLORE_ROWS, ASYNC_MUTEX_CASE].filter(({ name }) => matches(name));
   const scaling = options.scaling && words.length === 0;
   if (rows.length === 0) {
     process.stderr.write('mmstorm bench: no case matches\n');
