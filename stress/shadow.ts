@@ -75,9 +75,11 @@ export function copyShadow(table: ProcessTable, slot: Slot, from: number, to: nu
 
 /** The owner does not know any more what a range is: neither contents nor what fork does with it. */
 export function loseTrack(table: ProcessTable, slot: Slot, start: number, pages: number): void {
-  setShadowStates(table, slot, start, pages, UNKNOWN);
-  for (let page = start; page < start + pages; page++)
+  for (let page = start; page < start + pages; page++) {
+    // No value either: in a child the word is that of another process, which had the slot before.
+    setShadow(table, slot, page, UNKNOWN, 0);
     table.heap[traitsAt(table, slot, page)] |= FORK_UNSURE | GIVEN_UP;
+  }
 }
 
 /** What an madvise() that changed a trait of the range means: set, cleared, or perhaps one, perhaps the other (null). */

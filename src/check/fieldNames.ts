@@ -158,10 +158,12 @@ const ADDRESS_SPACE_FIELDS = fieldNames(ADDRESS_SPACE_TABLE, {
     pages: 'i_pages.head',
     cached: 'nrpages',
     allLocksMark: 'AS_MM_ALL_LOCKS',
+    reserved: 'resv_map[0]',
+    hugetlbVmaLock: 'vma_lock->rw_sema',
   },
   kinds: { detail: ['refcount', 'insertions', 'levels', 'cached', 'nrPages'] },
   values: { pointer: ['iMmap', 'pages'] },
-  locks: { iMmapRwsem: RWSEM_TABLE, iPagesLock: SPIN_TABLE },
+  locks: { iMmapRwsem: RWSEM_TABLE, iPagesLock: SPIN_TABLE, hugetlbVmaLock: RWSEM_TABLE },
 });
 
 const PAGE_FIELDS = fieldNames(PAGE_TABLE_OF_FIELDS, {
@@ -180,12 +182,14 @@ export const OBJECT_FIELDS: Readonly<Partial<Record<CacheName, FieldNames>>> = {
   vma: VMA_FIELDS,
   anonVma: ANON_VMA_FIELDS,
   anonVmaChain: AVC_FIELDS,
-  addressSpace: ADDRESS_SPACE_FIELDS,
-  xaNode: [],
   vmaNode16: VMA_NODE_FIELDS.slice(0, 2),
   vmaNode64: VMA_NODE_FIELDS.slice(0, 2),
   vmaNode256: VMA_NODE_FIELDS.slice(0, 2),
   vmaNode1024: VMA_NODE_FIELDS.slice(0, 2),
+  addressSpace: ADDRESS_SPACE_FIELDS,
+  // All slots, all contents.
+  xaNode: [],
+  hugeContents: [],
 };
 
 /** What the objects of each cache are called. */
@@ -197,6 +201,9 @@ export const OBJECT_NAMES: Readonly<Partial<Record<CacheName, string>>> = {
   vmaNode64: 'node64',
   vmaNode256: 'node256',
   vmaNode1024: 'node1024',
+  addressSpace: 'mapping',
+  xaNode: 'xa_node',
+  hugeContents: 'huge page contents',
 };
 
 export const TASK_FIELDS = fieldNames(TASK_TABLE, { names: { rcuActive: 'rcu' } });

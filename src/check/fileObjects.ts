@@ -1,6 +1,6 @@
 /**
- * Objects of shared mappings: the tree of VMAs holds exactly the VMAs that map the object (51), each of them is one reference
- * and there are no others (52), and the page index and its pages agree (53).
+ * Objects of shared mappings: the tree of VMAs holds exactly the VMAs that map the object (49), each of them is one reference
+ * and there are no others (50), and the page index and its pages agree (51).
  */
 
 import { CACHES } from '../arena/header.ts';

@@ -1,6 +1,6 @@
 /**
- * The pool of huge pages: free pages and pages in use are the pool (54); what is reserved are the promises that mappings and
- * objects have not used (55). A page that an owner unmapped while others had it gives its promise back when it is freed, so until
+ * The pool of huge pages: free pages and pages in use are the pool (52); what is reserved are the promises that mappings and
+ * objects have not used (53). A page that an owner unmapped while others had it gives its promise back when it is freed, so until
  * then one less is reserved than promised.
  */
 

@@ -76,8 +76,8 @@ const MMAP_BITS: Readonly<Record<string, number>> = {
   fixed_noreplace: MAP_FIXED_NOREPLACE,
   populate: MAP_POPULATE,
   noreserve: MAP_NORESERVE,
-  locked: MAP_LOCKED,
   hugetlb: MAP_HUGETLB,
+  locked: MAP_LOCKED,
 };
 const MREMAP_BITS: Readonly<Record<string, number>> = {
   maymove: MREMAP_MAYMOVE,

@@ -22,7 +22,5 @@ export function findMissingOperation({ steps }: TraceCase): MissingOperation | n
 
 /** Why an action cannot be simulated, or null. */
 export function missingReason(action: Action): string | null {
-  if (action.op === 'mmap') {
-  }
   return MISSING_OPS[action.op] ?? null;
 }

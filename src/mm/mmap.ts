@@ -56,6 +56,7 @@ import { getUnmappedArea } from './placement.ts';
 import {
   MAP_FIXED,
   MAP_FIXED_NOREPLACE,
+  MAP_HUGETLB,
   MAP_LOCKED,
   MAP_NORESERVE,
   MAP_SHARED,
@@ -120,7 +121,9 @@ export function vmFlagsOfProt(prot: number): number {
 
 /** What else of the arguments becomes a property of the mapping (calc_vm_flag_bits). */
 function vmFlagsOfMap(flags: number): number {
-  return ((flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE) | ((flags & MAP_LOCKED) === 0 ? 0 : VM_LOCKED);
+  // Huge pages are never swapped: there is nothing to lock.
+  const locked = (flags & (MAP_LOCKED | MAP_HUGETLB)) === MAP_LOCKED ? VM_LOCKED : 0;
+  return ((flags & MAP_NORESERVE) === 0 ? 0 : VM_NORESERVE) | locked;
 }
 
 /** Writable private memory, but for huge pages, counts against the commit limit unless it is mapped with MAP_NORESERVE. */
@@ -168,17 +171,14 @@ function mmapRegion(task: Task, map: NewMapping): Sim<number> {
  * Empties the gathered VMAs of the range. Once their pages are gone only a hole can be left if the rest fails; the kernel
  * insists on the memory for that (__GFP_NOFAIL), here it is reserved beforehand.
  *
- * @returns the block for the hole; or -ENOMEM or -EINVAL (part of a huge page), all VMAs attached and untouched but for splits
+ * @returns the block for the hole; or 0 without memory, all VMAs attached and untouched but for splits
  */
 function setUpReplacement(task: Task, vms: VmaMunmap): Sim<number> {
   const error = gatherMunmapVmas(task, vms);
   if (error !== 0) return error;
   const node = vmaTreePrealloc(task, vms.mm);
-  if (node === NO_NODE) {
-    reattachVmas(task, vms);
-    return -ENOMEM;
-  }
-  cleanUpArea(task, vms);
+  if (node === NO_NODE) reattachVmas(task, vms);
+  else cleanUpArea(task, vms);
   return node;
 }
 

@@ -207,6 +207,9 @@ describe('shadow model', () => {
       expect([mayBeZero(table, slot, 3), isForkUnsure(table, slot, 3, 1)]).toEqual([false, false]);
       loseTrack(table, slot, 3, 1);
       expect([shadowState(table, slot, 3), isForkUnsure(table, slot, 3, 1)]).toEqual([UNKNOWN, true]);
+      setShadow(table, slot, 2, READ_WRITE, 5);
+      loseTrack(table, slot, 2, 1);
+      expect(shadowValue(table, slot, 2)).toBe(0);
     });
   });
 });
