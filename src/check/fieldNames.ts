@@ -16,7 +16,17 @@ import type { WordKind } from './wordNames.ts';
 
 /** How a value is put into words. */
 export type ValueKind =
-  'number' | 'pointer' | 'pte' | 'pageFlags' | 'vmFlags' | 'mapping' | 'spin' | 'rwsem' | 'mutex' | 'vmaRefcount';
+  | 'number'
+  | 'pointer'
+  | 'pte'
+  | 'pageFlags'
+  | 'vmFlags'
+  | 'mapping'
+  | 'spin'
+  | 'rwsem'
+  | 'mutex'
+  | 'vmaRefcount'
+  | 'lastKey';
 
 export interface FieldName {
   readonly name: string;
@@ -148,6 +158,7 @@ const AVC_FIELDS = fieldNames(AVC_TABLE, {
   },
   values: {
     pointer: ['vma', 'anonVma', 'sameVmaNext', 'sameVmaPrev', ...TREE_POINTERS],
+    lastKey: ['last', 'subtreeLast'],
   },
 });
 
@@ -211,5 +222,5 @@ export const TASK_FIELDS = fieldNames(TASK_TABLE, { names: { rcuActive: 'rcu' } 
 export const GLOBAL_FIELDS = fieldNames(GLOBAL_TABLE, {
   names: { mmAllLocksMutex: 'mm_all_locks_mutex', rcuPeriod: 'rcu_state.gp_seq' },
   kinds: { internal: ['rcuPeriod', 'nextAsid', 'nextProcess'] },
-  locks: { mmAllLocksMutex: MUTEX_TABLE },
+  locks: { mmAllLocksMutex: MUTEX_TABLE, hugetlbLock: SPIN_TABLE, hugetlbFaultMutexes: MUTEX_TABLE },
 });

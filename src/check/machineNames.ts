@@ -137,6 +137,7 @@ class MachineNames implements WordNames {
     const known = OBJECT_FIELDS[cache]?.[offset];
     if (known !== undefined) return known;
     if (offset < 0) return { name: 'slab link', kind: 'internal', value: 'number' };
+    if (cache === 'hugeContents') return { name: `word ${offset}`, kind: 'contents', value: 'number' };
     if (cache === 'frame' && offset >= PAGE_STRUCT_WORDS) {
       return { name: `contents word ${offset - PAGE_STRUCT_WORDS}`, kind: 'contents', value: 'number' };
     }

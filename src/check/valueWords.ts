@@ -1,6 +1,7 @@
 /** Values of words, read as what they are: entries, flags, lock counts. */
 
 import { POISON } from '../arena/slab.ts';
+import { ANON_VMA_LIST_LAST } from '../layout/anonVma.ts';
 import type { PteVal } from '../layout/ids.ts';
 import {
   MUTEX_FLAGS,
@@ -96,6 +97,8 @@ export function valueWords(kind: ValueKind, value: number, pointerName: PointerN
       return ['free', 'held'][value] ?? 'held, contended';
     case 'rwsem':
       return rwsemWords(value);
+    case 'lastKey':
+      return value === ANON_VMA_LIST_LAST ? 'any' : String(value);
     case 'mutex':
       return value >> MUTEX_OWNER_SHIFT === 0
         ? 'free'

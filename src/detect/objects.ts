@@ -18,6 +18,8 @@ export class ObjectMap {
     if (!isArena(heap)) return;
     for (const name of CACHE_NAMES) {
       const cache = CACHES[name];
+      // Places for the contents of huge pages: given out by the pool, never by the allocator.
+      if (cache === CACHES.hugeContents) continue;
       const words = heap[cacheAt(cache) + CACHE.objectWords];
       for (const object of slabObjects(heap, cache)) {
         this.objectOf.fill(object, object, object + words);

@@ -13,7 +13,7 @@ import { parseFrames } from './explainStack.ts';
 import type { Program } from './explore.ts';
 import { randomStrategy } from './randomStrategy.ts';
 import { replayStrategy } from './replayStrategy.ts';
-import { Runner } from './runner.ts';
+import { Runner, memoryOf } from './runner.ts';
 import type { Schedule } from './schedule.ts';
 import type { ViolationSink, World } from './world.ts';
 
@@ -30,7 +30,7 @@ export function explain<T, W extends World<T>>(
   { maxSteps, seed = 0 }: ExplainOptions = {},
 ): Trace {
   const told = new Told();
-  const runner = new Runner(tellingProgram(program, told), maxSteps);
+  const runner = new Runner(tellingProgram(program, told), { maxSteps, memory: memoryOf(program, schedule) });
   const { world } = runner;
   const names = world.names ?? plainNames({});
   const strategy = replayStrategy(schedule, randomStrategy(seed));
@@ -46,9 +46,10 @@ export function explain<T, W extends World<T>>(
       if (told.violations.has(violation)) continue;
       recorder.found(violation, told.isOver || thrown === undefined, () => stack);
     }
-    const tasks = taskNames(program.threads.length, schedule.tasks);
+    const [threads, daemons] = [program.threads.length, program.daemons?.length ?? 0];
+    const tasks = taskNames(threads, daemons, schedule.tasks);
     const { events } = recorder;
-    const waits = verdict === 'deadlock' ? waitEdges(world, tasks.length, events.filter(isLock)) : [];
+    const waits = verdict === 'deadlock' ? waitEdges(world, threads + daemons, events.filter(isLock)) : [];
     return { tasks, events, verdict, violations, steps, waits, divergedAt: strategy.divergedAt };
   } finally {
     L.trace = null;
@@ -88,11 +89,13 @@ function tellingProgram<T, W extends World<T>>(program: Program<T, W>, told: Tol
   };
 }
 
-/** Threads are CPUs; whatever else the schedule runs comes behind them. */
-function taskNames(threads: number, tasks: number): string[] {
-  return Array.from({ length: Math.max(threads, tasks) }, (_, index) =>
-    index < threads ? `CPU${index + 1}` : `daemon${index - threads + 1}`,
-  );
+/** Threads are CPUs; daemons come behind them, then the store buffers of both. */
+function taskNames(threads: number, daemons: number, tasks: number): string[] {
+  const names: string[] = [];
+  for (let thread = 1; thread <= threads; thread++) names.push(`CPU${thread}`);
+  for (let daemon = 1; daemon <= daemons; daemon++) names.push(`daemon${daemon}`);
+  for (let index = names.length; index < tasks; index++) names.push(`buffer of ${names[index - threads - daemons]}`);
+  return names;
 }
 
 function isLock(event: { readonly type: string }): event is LockEvent {

@@ -2,7 +2,7 @@
 
 import { findingId, type Violation } from '../base/finding.ts';
 import type { Program } from './explore.ts';
-import { Runner } from './runner.ts';
+import { Runner, type RunnerOptions } from './runner.ts';
 import type { Schedule } from './schedule.ts';
 import { SegmentStrategy, segmentsOf, type Effort, type Picks, type Segment, type Touched } from './segmentStrategy.ts';
 import type { World } from './world.ts';
@@ -34,10 +34,10 @@ export class FailureSearch<T, W extends World<T>> {
   private readonly budget: Budget;
 
   /** @param wanted id of the finding: any other failure is none */
-  constructor(program: Program<T, W>, wanted: string, budget: Budget, maxSteps?: number) {
+  constructor(program: Program<T, W>, wanted: string, budget: Budget, options: RunnerOptions) {
     this.threads = program.threads.length;
-    this.tasks = this.threads + (program.daemons?.length ?? 0);
-    this.runner = new Runner(program, maxSteps);
+    this.tasks = (this.threads + (program.daemons?.length ?? 0)) * (options.memory === 'tso' ? 2 : 1);
+    this.runner = new Runner(program, options);
     this.wanted = wanted;
     this.budget = budget;
   }

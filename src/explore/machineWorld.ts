@@ -68,7 +68,12 @@ export class MachineWorld implements World<Task> {
     if (lock === 0) return { text: `sleeps on word ${word}`, signature: 'a word' };
     const { name, family } = LOCK_CLASSES[taskBlockedClass(heap, ptr)] ?? { name: 'an unknown lock', family: null };
     const holder = this.tasks.findIndex((task) => task?.id === holderOf(heap, family, lock));
-    return { text: `waits for ${name} (lock at word ${lock})`, signature: name, holders: holder < 0 ? [] : [holder] };
+    return {
+      text: `waits for ${name} (lock at word ${lock})`,
+      signature: name,
+      holders: holder < 0 ? [] : [holder],
+      lock: true,
+    };
   }
 }
 

@@ -9,7 +9,7 @@ import type { Program } from './explore.ts';
 import { FailureSearch, type Budget, type Failing } from './failureSearch.ts';
 import { minimiseSchedule, searchUpTo } from './minimiseSchedule.ts';
 import { keepAll, reduceProgram, type Kept } from './reduceProgram.ts';
-import { Runner } from './runner.ts';
+import { Runner, memoryOf, type RunnerOptions } from './runner.ts';
 import { replayStrategy } from './replayStrategy.ts';
 import { randomStrategy } from './randomStrategy.ts';
 import type { Schedule } from './schedule.ts';
@@ -61,15 +61,17 @@ export function minimise<T, W extends World<T>>(
   { executions = DEFAULT_EXECUTIONS, maxSteps }: MinimiseOptions = {},
 ): Minimised<T, W> {
   const budget: Budget = { left: executions };
-  const { wanted, limit } = failureOf(program, schedule, maxSteps);
-  const first = new FailureSearch(program, wanted, budget, limit);
-  const original = first.attempt(segmentsOf(schedule), picksByTask(program, schedule, maxSteps));
+  const memory = memoryOf(program, schedule);
+  const { wanted, limit } = failureOf(program, schedule, { maxSteps, memory });
+  const options = { maxSteps: limit, memory };
+  const first = new FailureSearch(program, wanted, budget, options);
+  const original = first.attempt(segmentsOf(schedule), picksByTask(program, schedule, options));
   if (original === null) throw new UsageError('the program does not fail under this schedule');
   const all = keepAll(program);
-  const reduction = new Reduction(program, wanted, budget, limit);
+  const reduction = new Reduction(program, wanted, budget, options);
   const { kept, failing } = reduction.reduce(all, original);
   const smaller = sameOperations(kept, all) ? program : reduceProgram(program, kept);
-  const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, limit);
+  const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, options);
   const least = minimiseSchedule(search, failing);
   return {
     program: smaller,
@@ -87,13 +89,13 @@ class Reduction<T, W extends World<T>> {
   private readonly program: Program<T, W>;
   private readonly wanted: string;
   private readonly budget: Budget;
-  private readonly maxSteps: number | undefined;
+  private readonly options: RunnerOptions;
 
-  constructor(program: Program<T, W>, wanted: string, budget: Budget, maxSteps: number | undefined) {
+  constructor(program: Program<T, W>, wanted: string, budget: Budget, options: RunnerOptions) {
     this.program = program;
     this.wanted = wanted;
     this.budget = budget;
-    this.maxSteps = maxSteps;
+    this.options = options;
   }
 
   reduce(all: Kept, original: Failing): { kept: Kept; failing: Failing } {
@@ -130,7 +132,7 @@ class Reduction<T, W extends World<T>> {
     const share: Budget = { left: Math.ceil(this.budget.left / SHARE_OF_ONE_TRY) };
     const given = share.left;
     if (given <= 0) return null;
-    const search = new FailureSearch(reduceProgram(this.program, kept), this.wanted, share, this.maxSteps);
+    const search = new FailureSearch(reduceProgram(this.program, kept), this.wanted, share, this.options);
     const rest = segments.filter(({ task }) => task >= kept.length || kept[task].length > 0);
     const found = search.attempt(rest, picks) ?? searchUpTo(search, picks, PREEMPTIONS_OF_ONE_TRY);
     this.budget.left -= given - share.left;
@@ -145,23 +147,28 @@ class Reduction<T, W extends World<T>> {
 function failureOf<T, W extends World<T>>(
   program: Program<T, W>,
   schedule: Schedule,
-  maxSteps: number | undefined,
+  options: RunnerOptions,
 ): { wanted: string; limit: number | undefined } {
-  const { violations, steps } = new Runner(program, maxSteps).run(replayStrategy(schedule, randomStrategy(0)));
+  const { violations, steps } = new Runner(program, options).run(replayStrategy(schedule, randomStrategy(0)));
   if (violations.length === 0) throw new UsageError('the program does not fail under this schedule');
   const [violation] = violations;
+  const { maxSteps } = options;
   // What gets nowhere is given up early, unless getting nowhere is the finding.
   const limit = violation.kind === 'livelock' ? maxSteps : Math.min(maxSteps ?? Infinity, steps * LONGER + MORE_STEPS);
   return { wanted: findingId(violation), limit };
 }
 
 /** The picks of a schedule, each with the task that asked for it. */
-function picksByTask<T, W extends World<T>>(program: Program<T, W>, schedule: Schedule, maxSteps?: number): number[][] {
+function picksByTask<T, W extends World<T>>(
+  program: Program<T, W>,
+  schedule: Schedule,
+  options: RunnerOptions,
+): number[][] {
   const picks: number[][] = Array.from({ length: schedule.tasks }, () => []);
   if (schedule.picks.length === 0) return picks;
   const inner = replayStrategy(schedule, randomStrategy(0));
   let running = 0;
-  new Runner(program, maxSteps).run({
+  new Runner(program, options).run({
     name: 'picks by task',
     begin: (execution: number, view: SchedulerView) => inner.begin(execution, view),
     choose: (view: SchedulerView) => (running = inner.choose(view)),

@@ -1,7 +1,7 @@
 /** A program that is set up once and run under one strategy after the other: what replays and the minimiser need. */
 
 import type { Violation } from '../base/finding.ts';
-import { prepare, runAndJudge, type Prepared, type Program } from './explore.ts';
+import { prepare, runAndJudge, type Memory, type Prepared, type Program } from './explore.ts';
 import type { Schedule } from './schedule.ts';
 import type { SchedulerView, Strategy } from './strategy.ts';
 import type { Verdict, World } from './world.ts';
@@ -15,6 +15,16 @@ export interface Outcome {
   readonly steps: number;
   /** What was thrown, when the verdict is `assertion` or `crash`. */
   readonly thrown: unknown;
+}
+
+export interface RunnerOptions {
+  readonly maxSteps?: number | undefined;
+  readonly memory?: Memory | undefined;
+}
+
+/** The memory that a schedule was made under: with store buffers it has a task for each of them. */
+export function memoryOf<T, W extends World<T>>({ threads, daemons = [] }: Program<T, W>, { tasks }: Schedule): Memory {
+  return tasks > threads.length + daemons.length ? 'tso' : 'sc';
 }
 
 /** Does what another strategy says, which can be exchanged between executions. */
@@ -43,8 +53,8 @@ export class Runner<T, W extends World<T>> {
   private readonly prepared: Prepared<T, W>;
   private readonly strategy = new Delegate();
 
-  constructor(program: Program<T, W>, maxSteps?: number) {
-    this.prepared = prepare(program, this.strategy, maxSteps);
+  constructor(program: Program<T, W>, { maxSteps, memory }: RunnerOptions = {}) {
+    this.prepared = prepare(program, this.strategy, maxSteps, memory);
   }
 
   get world(): W {

@@ -4,7 +4,7 @@
  * Nobody can run, told apart by why:
  *   deadlock        tasks wait for each other in a circle; who else waits, waits behind them
  *   lost wake-up    a word is no longer what a task slept on: what it waits for has happened, and nobody woke it
- *   hung            tasks sleep, and everybody who could wake them has finished
+ *   hung            tasks sleep on something else than locks, and nobody is left who could wake them
  */
 
 import { AssertionError } from '../base/assert.ts';
@@ -45,8 +45,10 @@ export function describeDeadlock<T>(world: World<T>, view: SchedulerView, { live
     });
     return { kind: 'hung', title, signature: signatureOf('lost wake-up', missed), evidence: [...changes, ...evidence] };
   }
-  const title = `hung: ${countOf(waits)} for ever, everybody else has finished`;
-  return { kind: 'hung', title, signature: signatureOf('hung', waits), evidence };
+  // A lock does not name all of its readers: who waits for one may well be part of a circle.
+  const kind = waits.some(({ lock }) => lock === true) ? 'deadlock' : 'hung';
+  const title = `${kind}: ${countOf(waits)} for ever, and nobody is left to wake ${waits.length === 1 ? 'it' : 'them'}`;
+  return { kind, title, signature: signatureOf(kind, waits), evidence };
 }
 
 /** The step limit was reached. */
@@ -93,7 +95,7 @@ function describeAwait<T>(world: World<T>, view: SchedulerView, task: number): W
   const value = world.heap[at];
   const holders = value < 0 ? [-1 - value] : [];
   const text = `task ${task + 1} waits for the lock at word ${at}${value > 0 ? `, shared by ${value}` : ''}`;
-  return { task, text: withHolders(text, holders), signature: 'a word', holders };
+  return { task, text: withHolders(text, holders), signature: 'a word', holders, lock: true };
 }
 
 function withHolders(text: string, holders: readonly number[] = []): string {

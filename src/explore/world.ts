@@ -36,6 +36,8 @@ export interface WaitDescription {
   readonly signature: string;
   /** Threads that have it, as far as that is known. */
   readonly holders?: readonly number[];
+  /** It is a lock that is waited for. */
+  readonly lock?: boolean;
 }
 
 /** One thread of a program. */

@@ -27,7 +27,7 @@ import {
 } from '../layout/ids.ts';
 import { LEVEL_PMD, LEVEL_PTE, entryAt, readOncePte } from '../layout/pageTable.ts';
 import { PTE_NONE, pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
-import { VM_HUGETLB, vmaFlags, vmaMm } from '../layout/vma.ts';
+import { VM_HUGETLB, readOnceVmaFlags, vmaMm } from '../layout/vma.ts';
 import { rcuReadLock, rcuReadUnlock } from '../locks/rcu.ts';
 import { hugePteLock, hugetlbWalk } from './hugetlbTables.ts';
 import { pteOffsetMap, pteOffsetMapLock, pteUnmap, pteUnmapUnlock } from './pteLock.ts';
@@ -61,7 +61,7 @@ export function startPageVmaMappedWalk(
   flags: number,
 ): Sim<PageVmaMappedWalk> {
   const mm = vmaMm(task.heap, vma);
-  const huge = (vmaFlags(task.heap, vma) & VM_HUGETLB) !== 0;
+  const huge = (readOnceVmaFlags(task.heap, vma) & VM_HUGETLB) !== 0;
   return { pfn, mm, vpn, flags, huge, table: NO_TABLE, pte: 0 as PtePtr, value: PTE_NONE };
 }
 

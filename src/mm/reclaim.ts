@@ -18,7 +18,7 @@ import type { Pfn, VmaPtr, Vpn } from '../layout/ids.ts';
 import { PG_swapbacked, nrFrames, readOncePageFlags, readOncePageMapcount } from '../layout/page.ts';
 import { atomicClearPteFlags } from '../layout/pageTable.ts';
 import { PTE_YOUNG, pteIsYoung } from '../layout/pte.ts';
-import { VM_LOCKED, vmaFlags } from '../layout/vma.ts';
+import { VM_LOCKED, readOnceVmaFlags } from '../layout/vma.ts';
 import { folioTryLock, folioUnlock } from '../locks/folioLock.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
 import { isolateFolio, putbackFolio } from './migrate.ts';
@@ -62,7 +62,7 @@ export function folioReferenced(task: Task, pfn: Pfn): Sim<number> {
 function folioReferencedOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, arg: ReferencedArg): Sim<boolean> {
   const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, 0);
   while (pageVmaMappedWalk(task, pvmw)) {
-    if ((vmaFlags(task.heap, vma) & VM_LOCKED) !== 0) {
+    if ((readOnceVmaFlags(task.heap, vma) & VM_LOCKED) !== 0) {
       arg.referenced++;
       pageVmaMappedWalkDone(task, pvmw);
       return false;

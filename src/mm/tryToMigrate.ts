@@ -30,14 +30,7 @@ import {
   pteIsDirty,
   pteIsWritable,
 } from '../layout/pte.ts';
-import {
-  VM_HUGETLB,
-  VM_SHARED,
-  VM_STACK_INCOMPLETE_SETUP,
-  readOnceVmaFlags,
-  vmaFile,
-  vmaFlags,
-} from '../layout/vma.ts';
+import { VM_HUGETLB, VM_SHARED, VM_STACK_INCOMPLETE_SETUP, readOnceVmaFlags, vmaFile } from '../layout/vma.ts';
 import { downWriteTrylock, upWrite } from '../locks/rwSem.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
 import { hugePtepClearFlush } from './hugetlbTables.ts';
@@ -104,7 +97,7 @@ function tryToMigrateOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, flags: num
 function lockSharedHugetlb(task: Task, vma: VmaPtr): Sim<AddressSpacePtr | null> {
   const { heap } = task;
   const wanted = VM_HUGETLB | VM_SHARED;
-  if ((vmaFlags(heap, vma) & wanted) !== wanted) return NO_ADDRESS_SPACE;
+  if ((readOnceVmaFlags(heap, vma) & wanted) !== wanted) return NO_ADDRESS_SPACE;
   const mapping = vmaFile(heap, vma);
   return downWriteTrylock(task, hugetlbVmaLock(mapping)) ? mapping : null;
 }

@@ -29,7 +29,7 @@ import {
   readOncePageRefcount,
 } from '../layout/page.ts';
 import { pteIsAccessible, pteIsDirty } from '../layout/pte.ts';
-import { VM_LOCKED, vmaFlags } from '../layout/vma.ts';
+import { VM_LOCKED, readOnceVmaFlags } from '../layout/vma.ts';
 import { folioLockAnonVmaRead, folioMapped } from './folioAnonVma.ts';
 import { folioPut } from './pageRef.ts';
 import {
@@ -69,7 +69,7 @@ function tryToUnmapOne(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn): Sim<boolean
   const pvmw = startPageVmaMappedWalk(task, pfn, vma, vpn, 0);
   while (pageVmaMappedWalk(task, pvmw)) {
     // Locked after it was given up.
-    const locked = (vmaFlags(task.heap, vma) & VM_LOCKED) !== 0;
+    const locked = (readOnceVmaFlags(task.heap, vma) & VM_LOCKED) !== 0;
     if (locked || !discardEntry(task, pvmw, vma)) {
       pageVmaMappedWalkDone(task, pvmw);
       return false;

@@ -2,6 +2,7 @@
 
 import { attachArena } from '../../src/arena/arena.ts';
 import { requestAbort } from '../../src/arena/header.ts';
+import type { Heap } from '../../src/arena/heap.ts';
 import { AssertionError } from '../../src/base/assert.ts';
 import type { Violation } from '../../src/base/finding.ts';
 import { createChecker, type CheckCounts } from '../../src/check/watch.ts';
@@ -10,6 +11,7 @@ import { createTask } from '../../src/cpu/task.ts';
 import { P } from '../../src/instrument/runtime.ts';
 import { TASK } from '../../src/layout/task.ts';
 import { createLockdep } from '../../src/lockdep/lockdep.ts';
+import type { Scene } from '../../src/report/sceneDocument.ts';
 import { lockdepViolation } from '../../src/report/lockdepViolation.ts';
 import type { CpuContext } from '../context.ts';
 import { runCpu } from '../cpuLoop.ts';
@@ -20,7 +22,7 @@ import { createLockStats } from '../lockStats.ts';
 import { mixTotal } from '../mix.ts';
 import { OPERATIONS } from '../operations.ts';
 import { takeScene } from '../scene.ts';
-import { stressSection } from '../section.ts';
+import { stressSection, type StressSection } from '../section.ts';
 import type { CpuData, CpuResult, ViolationMessage } from './cpuData.ts';
 import { isFatal } from './fatal.ts';
 import { createSharedValues } from '../sharedValues.ts';
@@ -32,16 +34,9 @@ export function stressCpu(data: CpuData): CpuResult {
   const { cpus } = data.shape;
   const checkCounts: CheckCounts = {};
   const report = (violation: Violation): void => {
-    const { place } = violation;
-    const message: ViolationMessage = {
-      violation,
-      cpu: data.id - 1,
-      who: trailEvidence(heap, section, cpus),
-      scene:
-        place === undefined || data.program !== null
-          ? undefined
-          : takeScene(heap, section, data.shape.processes, place),
-    };
+    const who = trailEvidence(heap, section, cpus);
+    const scene = sceneOf(violation, heap, section, data);
+    const message: ViolationMessage = { violation, cpu: data.id - 1, who, scene };
     data.port.postMessage(message);
     // The machine is no longer what the model says: going on would only report consequences.
     if (isFatal(violation.kind)) requestAbort(heap);
@@ -96,6 +91,12 @@ export function stressCpu(data: CpuData): CpuResult {
     injectedFailures: task.injectedFailures,
     input: input?.result() ?? null,
   };
+}
+
+/** The scene of a violation that has a place; a recorded program has no slots that could be rebuilt. */
+function sceneOf({ place }: Violation, heap: Heap, section: StressSection, data: CpuData): Scene | undefined {
+  if (place === undefined || data.program !== null) return undefined;
+  return takeScene(heap, section, data.shape.processes, place);
 }
 
 /** A failed assertion of the simulated kernel is its BUG_ON; anything else that is thrown is a crash of the CPU. */

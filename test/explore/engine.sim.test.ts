@@ -170,6 +170,6 @@ describe.runIf(explored)('daemons', () => {
     const sleeper = (task: Task): Sim<void> => parkWhile(task, X, 0);
     const daemon = (task: Task): Sim<void> => parkWhile(task, Y, 0);
     const { firstFailure } = explore({ ...withDaemon([sleeper], daemon), executions: 1 });
-    expect(firstFailure?.violations[0].title).toBe('deadlock: 1 task sleeps for ever');
+    expect(firstFailure?.violations[0].title).toBe('hung: 1 task sleeps for ever, and nobody is left to wake it');
   });
 });

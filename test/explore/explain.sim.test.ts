@@ -11,6 +11,7 @@ import { explore, type Program } from '../../src/explore/explore.ts';
 import { decodeSchedule, type Schedule } from '../../src/explore/schedule.ts';
 import type { World } from '../../src/explore/world.ts';
 import { L } from '../../src/instrument/runtime.ts';
+import { timelineLines } from '../../src/report/timeline.ts';
 import type { AccessEvent, Trace, TraceEvent } from '../../src/report/trace.ts';
 import { crossedLocks, movingVma } from '../support/failingPrograms.ts';
 import { explored } from '../support/simTest.ts';
@@ -105,6 +106,22 @@ describe.runIf(explored)('explain', () => {
     expect(places(ofType(trace, 'access'))).toEqual(['x 0 → 5']);
     expect(ofType(trace, 'relax')).toHaveLength(1);
     expect(trace.divergedAt).not.toBeNull();
+  });
+
+  it('store buffers are told by whose they are', () => {
+    const sets = (task: Task): Sim<void> => store(task.heap, X, 1);
+    const program = bareProgram([sets, sets]);
+    const { firstFailure } = explore({
+      ...program,
+      memory: 'tso',
+      check: (): Sim<void> => assert(false, 'the end'),
+      executions: 1,
+      seed: 1,
+    });
+    const trace = explain(program, firstFailure!.schedule);
+    expect(trace.tasks).toEqual(['CPU1', 'CPU2', 'buffer of CPU1', 'buffer of CPU2']);
+    expect(trace).toMatchObject({ verdict: 'done', divergedAt: null });
+    expect(timelineLines(trace, { form: 'full' })[0]).toContain('buffer of CPU2');
   });
 
   it('the check at the end speaks for nobody', () => {

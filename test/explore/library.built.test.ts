@@ -120,7 +120,7 @@ afterAll(() => rmSync(project, { recursive: true, force: true }));
 describe('an installed package explores code of others', () => {
   const titles = [
     'the check at the end threw: an update was lost',
-    'hung: 1 task sleeps for ever, everybody else has finished',
+    'hung: 1 task sleeps for ever, and nobody is left to wake it',
     'no end after 100 steps: all that run spin, waiting for what nobody does',
   ];
 

@@ -41,7 +41,7 @@ describe.runIf(explored)('verdicts', () => {
     expect(verdicts.deadlock).toBe(1);
     expect(firstFailure?.violations[0]).toMatchObject({
       kind: 'hung',
-      title: 'hung: 2 tasks sleep for ever, everybody else has finished',
+      title: 'hung: 2 tasks sleep for ever, and nobody is left to wake them',
       signature: 'hung a word a word',
     });
     const { evidence } = firstFailure!.violations[0];
@@ -90,7 +90,7 @@ describe.runIf(explored)('verdicts', () => {
   it('deadlock: one task sleeps and the others have finished', () => {
     const sleeper = (task: Task): Sim<void> => parkWhile(task, X, 0);
     const { firstFailure } = find([sleeper, nothing]);
-    expect(firstFailure?.violations[0].title).toBe('hung: 1 task sleeps for ever, everybody else has finished');
+    expect(firstFailure?.violations[0].title).toBe('hung: 1 task sleeps for ever, and nobody is left to wake it');
   });
 
   it('livelock: two tasks wait for each other in spin loops', () => {

@@ -44,7 +44,6 @@ describe.runIf(explored)('timeline', () => {
   it('of a deadlock: it ends with the cycle', () => {
     const trace = failure(crossedLocks());
     expectGolden('timeline/crossedLocks', timelineLines(trace, { form: 'short' }));
-    expectGolden('timeline/crossedLocksFull', timelineLines(trace, { form: 'full' }).map(withoutLines));
     expectGolden('timeline/crossedLocksStory', storyLines(trace));
   });
 
