@@ -148,9 +148,13 @@ function mmapRegion(task: Task, map: NewMapping): Sim<number> {
   const { mm, start, nrPages, pgoff, flags } = map;
   const end = (start + nrPages) as Vpn;
   const vms = initVmaMunmap(mm, vmaFindRange(task, mm, start, end), start, end, false);
-  const prepared = vms.vma === NO_VMA ? NO_NODE : setUpReplacement(task, vms);
-  if (prepared < 0) return prepared;
-  const holeNode = prepared as VmaNodePtr;
+  let holeNode = NO_NODE;
+  if (vms.vma !== NO_VMA) {
+    const error = gatherMunmapVmas(task, vms);
+    if (error !== 0) return error;
+    holeNode = setUpReplacement(task, vms);
+    if (holeNode === NO_NODE) return -ENOMEM;
+  }
   const vmg = vmgForRange(mm, start, end, pgoff, flags);
   vmg.prev = vms.vma === NO_VMA ? vmaFindBelow(task, mm, start) : vms.prev;
   vmg.next = vms.vma === NO_VMA ? vmaFind(task, mm, end) : vms.next;
@@ -173,9 +177,7 @@ function mmapRegion(task: Task, map: NewMapping): Sim<number> {
  *
  * @returns the block for the hole; or 0 without memory, all VMAs attached and untouched but for splits
  */
-function setUpReplacement(task: Task, vms: VmaMunmap): Sim<number> {
-  const error = gatherMunmapVmas(task, vms);
-  if (error !== 0) return error;
+function setUpReplacement(task: Task, vms: VmaMunmap): Sim<VmaNodePtr> {
   const node = vmaTreePrealloc(task, vms.mm);
   if (node === NO_NODE) reattachVmas(task, vms);
   else cleanUpArea(task, vms);
