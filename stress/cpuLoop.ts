@@ -11,6 +11,7 @@ import type { CpuContext } from './context.ts';
 import { drawOperation } from './mix.ts';
 import { runOperation } from './runOperation.ts';
 import { inProcess } from './trail.ts';
+import { stopKsm } from './ops/ksm.ts';
 import { dropPins } from './ops/pins.ts';
 import { leaveProcess, spawnProcess } from './ops/lifecycle.ts';
 import { holdProcess, liveProcesses, processMm, processNumber, startExit, type Slot } from './processTable.ts';
@@ -83,6 +84,7 @@ export function takeDown(cpu: CpuContext, harness: CpuHarness): Sim<void> {
   harness.meetFinally('nothing');
   for (let slot = cpu.task.cpu; slot < cpu.table.slots; slot += cpu.cpus) endProcess(cpu, slot);
   harness.meetFinally('nothing');
+  if (cpu.task.cpu === 0) stopKsm(cpu);
   rcuBarrier(cpu.task);
   harness.meetFinally('leak-check');
 }

@@ -9,6 +9,7 @@ import { opDontneed, opFree, opMadvise } from './ops/advice.ts';
 import { opExec } from './ops/exec.ts';
 import { opHugetlb } from './ops/hugetlb.ts';
 import { opCompact, opMigrate, opReclaim, opTakeAllLocks } from './ops/kernel.ts';
+import { opKsm, opMergeable } from './ops/ksm.ts';
 import { opExit, opFork } from './ops/lifecycle.ts';
 import { opMlock, opMseal } from './ops/locking.ts';
 import { opMmap, opMprotect, opMremap, opMunmap } from './ops/mapping.ts';
@@ -64,6 +65,10 @@ export function runOperation(cpu: CpuContext, slot: Slot, op: number): Sim<numbe
       return opMseal(cpu, slot);
     case OP.hugetlb:
       return faultErrno(opHugetlb(cpu, slot));
+    case OP.ksm:
+      return opKsm(cpu);
+    case OP.mergeable:
+      return opMergeable(cpu, slot);
     default:
       return opTakeAllLocks(cpu, slot);
   }

@@ -66,6 +66,9 @@ export const CACHES = {
   addressSpace: 10,
   xaNode: 11,
   hugeContents: 12,
+  ksmMmSlot: 13,
+  ksmRmapItem: 14,
+  ksmStableNode: 15,
 } as const;
 
 export type CacheName = keyof typeof CACHES;

@@ -11,6 +11,7 @@ import { checkExclusive } from './exclusive.ts';
 import { checkFileObjects } from './fileObjects.ts';
 import { checkHugePages } from './hugePages.ts';
 import { checkIntervalTrees } from './intervalTrees.ts';
+import { checkKsm } from './ksmState.ts';
 import { checkLocksFree } from './locksFree.ts';
 import { checkMigrationEntries } from './migrationEntries.ts';
 import { checkPageTables } from './pageTables.ts';
@@ -42,6 +43,7 @@ export const QUIESCENT_CHECKS: readonly QuiescentCheck[] = [
   { name: 'counts', invariants: [1, 4, 5, 6, 7], run: checkCounts },
   { name: 'exclusive', invariants: [14, 15, 16], run: checkExclusive },
   { name: 'rmap-reach', invariants: [22, 23, 24], run: checkRmapReach },
+  { name: 'ksm', invariants: [51, 52], run: checkKsm },
   { name: 'stale-tlb', invariants: [45], run: checkStaleTlb },
 ];
 

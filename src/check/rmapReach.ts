@@ -1,6 +1,7 @@
 /**
  * Invariant 22, the heart of the rmap: every present or migration entry of a page is found by the walk. The VMA that covers the
  * address has an edge to the page's anon_vma, or maps the page's object, and its numbering maps the page's index to that address.
+ * A page that KSM merged is found by the rmap_item of the mapping; one without an item was made by fork, and the scan has still to come by.
  * The walk is done here again from the layouts, with the tree's structure taken as it lies in memory.
  */
 
@@ -12,6 +13,7 @@ import { iMmapTree } from '../layout/addressSpace.ts';
 import { ANON_VMA, AVC } from '../layout/anonVma.ts';
 import {
   NO_ADDRESS_SPACE,
+  NO_STABLE_NODE,
   type AddressSpacePtr,
   type AnonVmaPtr,
   type MmPtr,
@@ -21,11 +23,22 @@ import {
   type VmaPtr,
   type Vpn,
 } from '../layout/ids.ts';
-import { PAGE, mappingAnonVma, mappingIsAnon, nrFrames, pageAt, zeroPfn } from '../layout/page.ts';
+import { RMAP_ITEM } from '../layout/ksm.ts';
+import {
+  PAGE,
+  mappingAnonVma,
+  mappingIsAnon,
+  mappingIsKsm,
+  mappingStableNode,
+  nrFrames,
+  pageAt,
+  zeroPfn,
+} from '../layout/page.ts';
 import { pteIsMigration, pteIsPresent, ptePfn } from '../layout/pte.ts';
 import { TREE_NODE, TREE_ROOT } from '../layout/treeNode.ts';
 import { VMA, treeNodeVma, vmaTreeNode } from '../layout/vma.ts';
 import { describePage, describePlace, describeVma } from './describe.ts';
+import { isLive, itemsOfNode } from './ksmView.ts';
 import { avcsOf, forEachPte, isObject, liveMms, objectOfPage, treeRanges, type TreeRange } from './view.ts';
 
 /** Checks every entry of every mm against a walk from its page. */
@@ -34,7 +47,7 @@ export function checkRmapReach(heap: Heap): Violation[] {
   for (const mm of liveMms(heap)) {
     const ranges = treeRanges(heap, mm);
     forEachPte(heap, mm, (vpn, value) => {
-      const why = entryUnreachable(heap, ranges, vpn, value);
+      const why = entryUnreachable(heap, mm, ranges, vpn, value);
       if (why !== null) violations.push(missed(heap, mm, vpn, value, why));
     });
   }
@@ -52,13 +65,14 @@ function missed(heap: Heap, mm: MmPtr, vpn: Vpn, value: PteVal, why: string): Vi
 }
 
 /** Why a walk from the entry's page would not reach the entry, or null when it does. */
-function entryUnreachable(heap: Heap, ranges: readonly TreeRange[], vpn: Vpn, value: PteVal): string | null {
+function entryUnreachable(heap: Heap, mm: MmPtr, ranges: readonly TreeRange[], vpn: Vpn, value: PteVal): string | null {
   const pfn = ptePfn(value);
   if (!pteIsPresent(value) && !pteIsMigration(value)) return null;
   if (pfn === zeroPfn(heap)) return null;
   if (pfn < 1 || pfn > nrFrames(heap)) return 'the entry names no frame';
   const range = ranges.find(({ start, end }) => start <= vpn && vpn < end);
   if (range === undefined) return 'no VMA covers the address';
+  if (mappingIsKsm(heap[pageAt(heap, pfn) + PAGE.mapping])) return ksmPageUnreachable(heap, pfn, mm, range, vpn);
   return pageUnreachable(heap, pfn, range, vpn);
 }
 
@@ -68,12 +82,26 @@ function pageUnreachable(heap: Heap, pfn: Pfn, range: TreeRange, vpn: Vpn): stri
   if (object !== NO_ADDRESS_SPACE) return objectPageUnreachable(heap, pfn, object, range, vpn);
   if (!mappingIsAnon(mapping)) return 'the page has no anonymous mapping';
   const anonVma = mappingAnonVma(mapping);
-  if (!isObject(heap, CACHES.anonVma, anonVma) || !slabIsAllocated(heap, anonVma))
-    return "the page's anon_vma is freed";
-  const avc = avcsOf(heap, range.vma).find((edge) => heap[edge + AVC.anonVma] === anonVma);
+  return vmaUnreachable(heap, anonVma, range.vma) ?? wrongAddress(heap, pfn, range, vpn);
+}
+
+/** Why a walk over an anon_vma would not come to the VMA, or null when it does. */
+function vmaUnreachable(heap: Heap, anonVma: AnonVmaPtr, vma: VmaPtr): string | null {
+  if (!isLive(heap, CACHES.anonVma, anonVma)) return "the page's anon_vma is freed";
+  const avc = avcsOf(heap, vma).find((edge) => heap[edge + AVC.anonVma] === anonVma);
   if (avc === undefined) return "the VMA has no edge to the page's anon_vma";
-  if (!treeHolds(heap, anonVma, avc)) return "the edge is not in the anon_vma's interval tree";
-  return wrongAddress(heap, pfn, range, vpn);
+  return treeHolds(heap, anonVma, avc) ? null : "the edge is not in the anon_vma's interval tree";
+}
+
+/** A KSM page: by the item that stands for the mapping, if there is one. Without a node no walk is made at all. */
+function ksmPageUnreachable(heap: Heap, pfn: Pfn, mm: MmPtr, range: TreeRange, vpn: Vpn): string | null {
+  const node = mappingStableNode(heap[pageAt(heap, pfn) + PAGE.mapping]);
+  if (node === NO_STABLE_NODE) return null;
+  if (!isLive(heap, CACHES.ksmStableNode, node)) return "the page's stable node is freed";
+  const own = itemsOfNode(heap, node).find(
+    (item) => heap[item + RMAP_ITEM.mm] === mm && heap[item + RMAP_ITEM.vpn] === vpn,
+  );
+  return own === undefined ? null : vmaUnreachable(heap, heap[own + RMAP_ITEM.anonVma] as AnonVmaPtr, range.vma);
 }
 
 function objectPageUnreachable(

@@ -6,13 +6,15 @@
  * buffer (FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE), `migrate` through mbind(MPOL_DEFAULT, MPOL_MF_MOVE_ALL).
  */
 
-import { assert, fail } from '../base/assert.ts';
+import { assert } from '../base/assert.ts';
 import { EFAULT, errnoName } from '../base/errno.ts';
 import type { Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_MM, type MmPtr, type Pfn, type Vpn } from '../layout/ids.ts';
+import { KSM_RUN_MERGE, KSM_RUN_STOP } from '../layout/ksm.ts';
 import { sysFork } from '../mm/fork.ts';
 import { pinUserPagesFast, unpinUserPages } from '../mm/gup.ts';
+import { ksmSetRun, ksmdPasses } from '../mm/ksmd.ts';
 import { sysMadvise } from '../mm/madvise.ts';
 import { migrateRange } from '../mm/migrate.ts';
 import { sysMlock, sysMlock2, sysMunlock } from '../mm/mlock.ts';
@@ -107,7 +109,11 @@ const PROT_BITS: Readonly<Record<Protection, number>> = { none: PROT_NONE, r: PR
 
 /** Does what the step says; a child that fork makes is added to `processes`. */
 export function executeStep(task: Task, processes: SimulatedProcess[], action: Action): Sim<Result> {
-  const process = 'p' in action ? processes[action.p] : undefined;
+  if (action.op === 'ksm') {
+    runKsm(task);
+    return 0;
+  }
+  const process = processes[action.p];
   assert(process !== undefined && process.mm !== NO_MM, 'conform: the acting process is not alive');
   task.mm = process.mm;
   switch (action.op) {
@@ -154,9 +160,17 @@ export function executeStep(task: Task, processes: SimulatedProcess[], action: A
       // Without MPOL_MF_STRICT, pages that stay where they are do not make mbind fail.
       return plainResult(Math.min(left, 0));
     }
-    default:
-      return fail(`conform: ${action.op} is not simulated yet`);
   }
+}
+
+/** KSM runs until at least so many passes are complete, then it is stopped. */
+const KSM_PASSES = 5;
+
+function runKsm(task: Task): Sim<void> {
+  task.mm = NO_MM;
+  ksmSetRun(task, KSM_RUN_MERGE);
+  ksmdPasses(task, KSM_PASSES);
+  ksmSetRun(task, KSM_RUN_STOP);
 }
 
 /** The process unpins what it pinned and gives up its address space. */

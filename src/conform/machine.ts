@@ -31,6 +31,8 @@ const LARGE_MACHINE: MachineSize = {
   addressSpaces: 1024,
   xaNodes: 2048,
   hugePages: HUGE_PAGES_IN_POOL,
+  rmapItems: MAX_PROCESSES * WINDOW_PAGES,
+  stableNodes: WINDOW_PAGES,
   pageWords: 4,
   tlbEntries: 64,
   magazine: 0,
@@ -53,6 +55,8 @@ const SMALL_MACHINE: MachineSize = {
   vmaNodes: [64, 16, 4, 0],
   addressSpaces: 256,
   xaNodes: 512,
+  rmapItems: SMALL_PAGES * SPARE,
+  stableNodes: SMALL_PAGES,
 };
 
 /** Objects in use, by kind. */

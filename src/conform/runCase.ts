@@ -8,8 +8,10 @@ import type { Heap } from '../arena/heap.ts';
 import type { Access, Sim } from '../base/sim.ts';
 import type { Task } from '../cpu/task.ts';
 import { NO_MM } from '../layout/ids.ts';
+import { KSM_RUN_UNMERGE } from '../layout/ksm.ts';
 import { setMmMemlockLimit } from '../layout/mm.ts';
 import { synchronizeRcu } from '../locks/rcu.ts';
+import { ksmSetRun } from '../mm/ksmd.ts';
 import { mmAlloc } from '../mm/mmStruct.ts';
 import { findDifference, type Difference } from './compare.ts';
 import { executeStep, exitProcess, type SimulatedProcess } from './execute.ts';
@@ -75,6 +77,8 @@ export function runCase({ task, trace, atBoot, progress, onStep }: CaseRun): Sim
   }
   progress.step = trace.steps.length;
   for (const process of processes) if (process.mm !== NO_MM) exitProcess(task, process);
+  // Nothing is left to take apart, but KSM only forgets what has ended when it comes by.
+  ksmSetRun(task, KSM_RUN_UNMERGE);
   synchronizeRcu(task);
   const difference = findLeak(atBoot, countObjects(task.heap));
   if (difference !== null) progress.divergence = { step: progress.step, result: 0, state: new Map(), difference };

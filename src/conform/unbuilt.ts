@@ -7,9 +7,8 @@ export interface MissingOperation {
   readonly reason: string;
 }
 
-const MISSING_OPS: Partial<Record<Action['op'], string>> = {
-  ksm: 'KSM is not simulated yet',
-};
+/** None at present. */
+const MISSING_OPS: Partial<Record<Action['op'], string>> = {};
 
 /** The first operation of a case that is missing, or null when the case can be run. */
 export function findMissingOperation({ steps }: TraceCase): MissingOperation | null {

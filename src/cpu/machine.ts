@@ -10,6 +10,7 @@ import { ADDRESS_SPACE_WORDS, XA_NODE_WORDS } from '../layout/addressSpace.ts';
 import { ANON_VMA_WORDS, AVC_WORDS } from '../layout/anonVma.ts';
 import { hugePlaces } from '../layout/hugetlb.ts';
 import { GLOBAL_WORDS, WAIT_BUCKET_WORDS } from '../layout/globals.ts';
+import { KSM_MM_SLOT_WORDS, RMAP_ITEM_WORDS, STABLE_NODE_WORDS } from '../layout/ksm.ts';
 import { MM_WORDS } from '../layout/mm.ts';
 import { PAGE_STRUCT_WORDS, hugeContentsWords } from '../layout/page.ts';
 import { PAGE_TABLE_WORDS } from '../layout/pageTable.ts';
@@ -34,6 +35,9 @@ export interface MachineSize {
   readonly xaNodes: number;
   /** Huge pages of the hugetlb pool, 0 .. 24. */
   readonly hugePages: number;
+  /** KSM's records of pages and of merged pages. Of mms there are as many as mms. */
+  readonly rmapItems: number;
+  readonly stableNodes: number;
   readonly pageWords: number;
   readonly tlbEntries: number;
   readonly magazine: number;
@@ -56,6 +60,8 @@ export const SMALL_MACHINE: MachineSize = {
   addressSpaces: 8,
   xaNodes: 16,
   hugePages: 0,
+  rmapItems: 64,
+  stableNodes: 24,
   pageWords: 4,
   tlbEntries: 16,
   magazine: 0,
@@ -78,6 +84,8 @@ export const STRESS_MACHINE: MachineSize = {
   addressSpaces: 4096,
   xaNodes: 8192,
   hugePages: 16,
+  rmapItems: 32768,
+  stableNodes: 8192,
   pageWords: 8,
   tlbEntries: 64,
   magazine: 16,
@@ -109,6 +117,9 @@ export function createMachine(size: MachineSize): Heap {
       addressSpace: plain(size.addressSpaces, ADDRESS_SPACE_WORDS),
       xaNode: plain(size.xaNodes, XA_NODE_WORDS),
       hugeContents: plain(hugePlaces(size.hugePages), hugeContentsWords(size.pageWords)),
+      ksmMmSlot: plain(size.mms, KSM_MM_SLOT_WORDS),
+      ksmRmapItem: plain(size.rmapItems, RMAP_ITEM_WORDS),
+      ksmStableNode: plain(size.stableNodes, STABLE_NODE_WORDS),
     },
     pageWords: size.pageWords,
     tlbEntries: size.tlbEntries,

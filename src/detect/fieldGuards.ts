@@ -5,6 +5,7 @@ import type { FieldTable } from '../arena/fieldTable.ts';
 import { ADDRESS_SPACE_GUARDS, ADDRESS_SPACE_TABLE, XA_NODE_TABLE } from '../layout/addressSpace.ts';
 import { ANON_VMA_GUARDS, ANON_VMA_TABLE, AVC_GUARDS, AVC_TABLE } from '../layout/anonVma.ts';
 import type { FieldGuard } from '../layout/guard.ts';
+import { KSM_MM_SLOT_TABLE, RMAP_ITEM_TABLE, STABLE_NODE_TABLE } from '../layout/ksm.ts';
 import { MM_GUARDS, MM_TABLE } from '../layout/mm.ts';
 import { HUGE_CONTENTS_TABLE, PAGE_GUARDS, PAGE_TABLE_OF_FIELDS } from '../layout/page.ts';
 import { PAGE_TABLE_GUARDS, PAGE_TABLE_TABLE } from '../layout/pageTable.ts';
@@ -29,6 +30,9 @@ const STRUCTS: Readonly<Record<CacheName, readonly [FieldTable, Guards]>> = {
   addressSpace: [ADDRESS_SPACE_TABLE, ADDRESS_SPACE_GUARDS],
   xaNode: [XA_NODE_TABLE, {}],
   hugeContents: [HUGE_CONTENTS_TABLE, {}],
+  ksmMmSlot: [KSM_MM_SLOT_TABLE, {}],
+  ksmRmapItem: [RMAP_ITEM_TABLE, {}],
+  ksmStableNode: [STABLE_NODE_TABLE, {}],
 };
 
 /** For each cache the guards of its words; what lies behind the struct is guarded as its last word. */

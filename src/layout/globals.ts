@@ -12,6 +12,12 @@ import type { MutexPtr, Pfn, SpinLockPtr } from './ids.ts';
 import { MUTEX_WORDS, SPIN_WORDS } from './lockWords.ts';
 
 const afterMutex = 4 + MUTEX_WORDS;
+/** Mutexes of the hugetlb fault mutex table. */
+export const HUGETLB_FAULT_MUTEXES = 4;
+const hugetlbMutexes = afterMutex + SPIN_WORDS + 4;
+const afterHugetlb = hugetlbMutexes + HUGETLB_FAULT_MUTEXES * MUTEX_WORDS;
+const afterKsmMutex = afterHugetlb + MUTEX_WORDS;
+const afterKsmLocks = afterKsmMutex + SPIN_WORDS;
 
 export const GLOBAL = {
   /** Number of the current RCU grace period; starts at 1. */
@@ -27,11 +33,24 @@ export const GLOBAL = {
   hugetlbPlaces: afterMutex + SPIN_WORDS + 2,
   /** Promises that mremap of a part of a mapping made nobody's. The kernel does not know them; observers must. */
   hugetlbStranded: afterMutex + SPIN_WORDS + 3,
-  hugetlbFaultMutexes: afterMutex + SPIN_WORDS + 4,
+  hugetlbFaultMutexes: hugetlbMutexes,
+  /** KSM's words: layout/ksm.ts. */
+  ksmThreadMutex: afterHugetlb,
+  ksmMmlistLock: afterKsmMutex,
+  /** The list of mm_slots: next and previous, as in a slot. */
+  ksmMmHead: afterKsmLocks,
+  /** ksm_scan: the slot at which the scan is (the head between two passes), page, link to the next rmap_item, passes. */
+  ksmScanSlot: afterKsmLocks + 2,
+  ksmScanVpn: afterKsmLocks + 3,
+  ksmScanLink: afterKsmLocks + 4,
+  ksmSeqnr: afterKsmLocks + 5,
+  ksmStableRoot: afterKsmLocks + 6,
+  ksmUnstableRoot: afterKsmLocks + 7,
+  ksmRun: afterKsmLocks + 8,
+  /** Most mappings that one KSM page may have by merging. */
+  ksmMaxPageSharing: afterKsmLocks + 9,
 } as const;
-/** Mutexes of the hugetlb fault mutex table. */
-export const HUGETLB_FAULT_MUTEXES = 4;
-export const GLOBAL_WORDS = GLOBAL.hugetlbFaultMutexes + HUGETLB_FAULT_MUTEXES * MUTEX_WORDS;
+export const GLOBAL_WORDS = GLOBAL.ksmMaxPageSharing + 1;
 export const GLOBAL_TABLE = fieldTable('globals', GLOBAL, GLOBAL_WORDS);
 
 /** A bucket of the folio wait table: its lock, then head and tail of the waiting tasks. */

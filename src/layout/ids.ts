@@ -23,6 +23,10 @@ export type AvcPtr = Brand<number, 'AvcPtr'>;
 export type AddressSpacePtr = Brand<number, 'AddressSpacePtr'>;
 /** A node of the page index of an object. */
 export type XaNodePtr = Brand<number, 'XaNodePtr'>;
+/** KSM: its record of an mm, of one page of an mm, of one merged page; and the links that the latter two have as tree nodes. */
+export type KsmMmSlotPtr = Brand<number, 'KsmMmSlotPtr'>;
+export type RmapItemPtr = Brand<number, 'RmapItemPtr'>;
+export type StableNodePtr = Brand<number, 'StableNodePtr'>;
 /** A node of an interval tree, and the two words of the tree's root. */
 export type TreeNodePtr = Brand<number, 'TreeNodePtr'>;
 export type TreeRootPtr = Brand<number, 'TreeRootPtr'>;
@@ -46,5 +50,8 @@ export const NO_AVC = 0 as AvcPtr;
 export const NO_TABLE = 0 as PageTablePtr;
 export const NO_ADDRESS_SPACE = 0 as AddressSpacePtr;
 export const NO_XA_NODE = 0 as XaNodePtr;
+export const NO_KSM_SLOT = 0 as KsmMmSlotPtr;
+export const NO_RMAP_ITEM = 0 as RmapItemPtr;
+export const NO_STABLE_NODE = 0 as StableNodePtr;
 export const NO_TREE_NODE = 0 as TreeNodePtr;
 export const NO_NODE = 0 as VmaNodePtr;

@@ -50,6 +50,8 @@ export const LOCK_CLASSES: readonly LockClass[] = [
   lockClass('&vma_lock->rw_sema', 'rwsem', 'sleep', 'include/linux/hugetlb.h', 33),
   lockClass('hugetlbfs_i_mmap_rwsem_key', 'rwsem', 'sleep', 'fs/hugetlbfs/inode.c', 34),
   lockClass('hugetlb_lock', 'spinlock', 'spin', 'mm/hugetlb.c', 60),
+  lockClass('ksm_thread_mutex', 'mutex', 'sleep', 'mm/ksm.c', 5),
+  lockClass('ksm_mmlist_lock', 'spinlock', 'spin', 'mm/ksm.c', 60),
 ];
 
 function id(row: number): LockClassId {
@@ -77,3 +79,5 @@ export const CLASS_HUGETLB_FAULT_MUTEX = id(17);
 export const CLASS_HUGETLB_VMA_LOCK = id(18);
 export const CLASS_HUGETLBFS_I_MMAP = id(19);
 export const CLASS_HUGETLB_LOCK = id(20);
+export const CLASS_KSM_THREAD_MUTEX = id(21);
+export const CLASS_KSM_MMLIST_LOCK = id(22);

@@ -12,6 +12,7 @@ import {
   writeOnce,
   storeRelease,
   loadAcquire,
+  fetchAnd,
   fetchOr,
   cas,
 } from '../arena/access.ts';
@@ -19,7 +20,7 @@ import { fieldTable } from '../arena/fieldTable.ts';
 import type { Heap } from '../arena/heap.ts';
 import type { Access } from '../base/sim.ts';
 import type { FieldGuard, GuardTable } from './guard.ts';
-import type { MmPtr, PageTablePtr, RwSemPtr, SeqCountPtr, SpinLockPtr, VmaNodePtr, Vpn } from './ids.ts';
+import type { KsmMmSlotPtr, MmPtr, PageTablePtr, RwSemPtr, SeqCountPtr, SpinLockPtr, VmaNodePtr, Vpn } from './ids.ts';
 import { RWSEM_WORDS, SPIN_WORDS } from './lockWords.ts';
 
 const afterSem = RWSEM_WORDS;
@@ -63,6 +64,8 @@ export const MM = {
   strandedLockedVm: afterPtl + 23,
   /** MM_SHMEMPAGES. */
   shmemPages: afterPtl + 26,
+  /** KSM's record of the mm, 0 if it has none; under ksm_mmlist_lock. The kernel has a hash table for it. */
+  ksmSlot: afterPtl + 27,
 } as const;
 export const MM_WORDS = 40;
 export const MM_TABLE = fieldTable('mm_struct', MM, MM_WORDS);
@@ -87,6 +90,8 @@ export const MM_GUARDS: GuardTable<typeof MM> = {
 export const MMF_HAS_PINNED = 1 << 0;
 export const MMF_OOM_SKIP = 1 << 1;
 export const MMF_UNSTABLE = 1 << 2;
+/** KSM has a record of the mm. */
+export const MMF_VM_MERGEABLE = 1 << 3;
 
 export function mmMmapLock(mm: MmPtr): RwSemPtr {
   return (mm + MM.mmapLock) as RwSemPtr;
@@ -121,6 +126,15 @@ export function readOnceMmFlags(heap: Heap, mm: MmPtr): Access<number> {
 }
 export function atomicSetMmFlags(heap: Heap, mm: MmPtr, bits: number): Access<number> {
   return fetchOr(heap, mm + MM.flags, bits);
+}
+export function atomicClearMmFlags(heap: Heap, mm: MmPtr, bits: number): Access<number> {
+  return fetchAnd(heap, mm + MM.flags, ~bits);
+}
+export function mmKsmSlot(heap: Heap, mm: MmPtr): Access<KsmMmSlotPtr> {
+  return load(heap, mm + MM.ksmSlot) as KsmMmSlotPtr;
+}
+export function setMmKsmSlot(heap: Heap, mm: MmPtr, slot: KsmMmSlotPtr): Access<void> {
+  store(heap, mm + MM.ksmSlot, slot);
 }
 export function mmMapCount(heap: Heap, mm: MmPtr): Access<number> {
   return load(heap, mm + MM.mapCount);

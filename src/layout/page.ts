@@ -15,7 +15,7 @@ import type { Heap } from '../arena/heap.ts';
 import { fetchAdd, fetchAnd, fetchOr, load, readOnce, cas, racyStore, store, writeOnce } from '../arena/access.ts';
 import type { Access } from '../base/sim.ts';
 import type { FieldGuard, GuardTable } from './guard.ts';
-import type { AddressSpacePtr, AnonVmaPtr, Pfn, TaskId } from './ids.ts';
+import type { AddressSpacePtr, AnonVmaPtr, Pfn, StableNodePtr, TaskId } from './ids.ts';
 
 export const PAGE = {
   flags: 0,
@@ -101,6 +101,16 @@ export function mappingIsAnon(mapping: number): boolean {
 /** True for KSM pages. */
 export function mappingIsKsm(mapping: number): boolean {
   return (mapping & MAPPING_MASK) === MAPPING_KSM;
+}
+
+/** folio->mapping of a KSM page; without a node (0) nothing leads from the page to its mappings. */
+export function makeKsmMapping(node: StableNodePtr): number {
+  return (node << MAPPING_BITS) | MAPPING_KSM;
+}
+
+/** The stable node in folio->mapping, or 0 when the page is no KSM page or has none. */
+export function mappingStableNode(mapping: number): StableNodePtr {
+  return (mappingIsKsm(mapping) ? mapping >>> MAPPING_BITS : 0) as StableNodePtr;
 }
 
 /** One FOLL_PIN counts as this many references (GUP_PIN_COUNTING_BIAS). */

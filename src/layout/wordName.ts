@@ -16,6 +16,7 @@ import type { Heap } from '../arena/heap.ts';
 import { ADDRESS_SPACE_TABLE, XA_NODE_TABLE } from './addressSpace.ts';
 import { ANON_VMA_TABLE, AVC_TABLE } from './anonVma.ts';
 import { GLOBAL_TABLE, GLOBAL_WORDS, WAIT_BUCKET, WAIT_BUCKET_WORDS } from './globals.ts';
+import { KSM_MM_SLOT_TABLE, RMAP_ITEM_TABLE, STABLE_NODE_TABLE } from './ksm.ts';
 import { MUTEX_TABLE, RWSEM_TABLE, SPIN_TABLE } from './lockWords.ts';
 import { MM_TABLE } from './mm.ts';
 import { HUGE_CONTENTS_TABLE, PAGE_STRUCT_WORDS, PAGE_TABLE_OF_FIELDS } from './page.ts';
@@ -48,6 +49,9 @@ const STRUCTS: Readonly<Record<CacheName, FieldTable>> = {
   addressSpace: ADDRESS_SPACE_TABLE,
   xaNode: XA_NODE_TABLE,
   hugeContents: HUGE_CONTENTS_TABLE,
+  ksmMmSlot: KSM_MM_SLOT_TABLE,
+  ksmRmapItem: RMAP_ITEM_TABLE,
+  ksmStableNode: STABLE_NODE_TABLE,
 };
 
 /** Fields that are locks of several words. */

@@ -12,6 +12,8 @@ import type { LockClassId } from '../layout/ids.ts';
 import {
   CLASS_ANON_VMA_RWSEM,
   CLASS_ANON_VMA_SPIN,
+  CLASS_KSM_MMLIST_LOCK,
+  CLASS_KSM_THREAD_MUTEX,
   CLASS_MMAP_LOCK,
   CLASS_MM_ALL_LOCKS_MUTEX,
   CLASS_NONE,
@@ -56,6 +58,8 @@ export function arenaIdentity(heap: Heap): LockIdentity {
     },
     classAt(lock) {
       if (lock === globalAt(heap, GLOBAL.mmAllLocksMutex)) return CLASS_MM_ALL_LOCKS_MUTEX;
+      if (lock === globalAt(heap, GLOBAL.ksmThreadMutex)) return CLASS_KSM_THREAD_MUTEX;
+      if (lock === globalAt(heap, GLOBAL.ksmMmlistLock)) return CLASS_KSM_MMLIST_LOCK;
       const range = ranges.find(({ first, end }) => lock >= first && lock < end);
       return range === undefined
         ? CLASS_NONE

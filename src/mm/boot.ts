@@ -23,12 +23,15 @@ import {
 } from '../layout/globals.ts';
 import { bootHugetlbPool, hugetlbFaultMutexAt, hugetlbLock } from '../layout/hugetlb.ts';
 import type { AnonVmaPtr } from '../layout/ids.ts';
+import { initKsm, ksmMmlistLock, ksmThreadMutex } from '../layout/ksm.ts';
 import {
   CLASS_ANON_VMA_RWSEM,
   CLASS_ANON_VMA_SPIN,
   CLASS_FOLIO_WAIT_TABLE,
   CLASS_HUGETLB_FAULT_MUTEX,
   CLASS_HUGETLB_LOCK,
+  CLASS_KSM_MMLIST_LOCK,
+  CLASS_KSM_THREAD_MUTEX,
   CLASS_MM_ALL_LOCKS_MUTEX,
 } from '../layout/lockClass.ts';
 import {
@@ -47,6 +50,7 @@ import { spinLockInit } from '../locks/spinLock.ts';
 /** Boots a machine that createMachine made. To be called once, before any task exists. */
 export function bootMachine(heap: Heap): Access<void> {
   bootGlobals(heap);
+  bootKsm(heap);
   bootAnonVmas(heap);
   bootWaitTable(heap);
   bootZeroPage(heap);
@@ -58,6 +62,13 @@ function bootGlobals(heap: Heap): Access<void> {
   for (const counter of [GLOBAL.rcuPeriod, GLOBAL.nextAsid, GLOBAL.nextProcess])
     writeOnce(heap, globalAt(heap, counter), 1);
   mutexInit(heap, mmAllLocksMutex(heap), CLASS_MM_ALL_LOCKS_MUTEX);
+}
+
+/** ksm_init(), and what is initialised statically in mm/ksm.c. */
+function bootKsm(heap: Heap): Access<void> {
+  mutexInit(heap, ksmThreadMutex(heap), CLASS_KSM_THREAD_MUTEX);
+  spinLockInit(heap, ksmMmlistLock(heap), CLASS_KSM_MMLIST_LOCK);
+  initKsm(heap);
 }
 
 /** anon_vma_ctor(). */

@@ -14,9 +14,10 @@
  *   COW-2  The new mapping is in place before the old page's mapcount drops: whoever then finds the old page unmapped may
  *          reuse it at once, so our entry must not show it any more.
  *   COW-3  A writable entry maps an exclusive page.
+ *   COW-4  A KSM page is never reused: KSM may map it elsewhere at any moment.
  *
- * Kernel: do_wp_page(), wp_can_reuse_anon_folio(), wp_page_reuse(), wp_page_copy() in mm/memory.c. Not modelled: KSM pages,
- * swap cache, page_mkwrite, userfaultfd.
+ * Kernel: do_wp_page(), wp_can_reuse_anon_folio(), wp_page_reuse(), wp_page_copy() in mm/memory.c. Not modelled: swap
+ * cache, page_mkwrite, userfaultfd.
  */
 
 import { assert } from '../base/assert.ts';
@@ -37,7 +38,9 @@ import {
   PG_anonExclusive,
   PG_dirty,
   atomicSetPageFlags,
+  mappingIsKsm,
   readOncePageFlags,
+  readOncePageMapping,
   readOncePageRefcount,
   zeroPfn,
 } from '../layout/page.ts';
@@ -101,13 +104,18 @@ export function doWpPage(
 function wpCanReuseAnonFolio(task: Task, vma: VmaPtr, pfn: Pfn): Sim<boolean> {
   const { heap } = task;
   // A hint only, without the folio lock: it saves the lock where it cannot help.
-  if (readOncePageRefcount(heap, pfn) > 1) return false;
+  if (isKsm(task, pfn) || readOncePageRefcount(heap, pfn) > 1) return false;
   // Blocking would invert folio lock > ptl; who holds it has a reference anyway.
   if (!folioTryLock(task, pfn)) return false;
-  const alone = readOncePageRefcount(heap, pfn) === 1;
+  const alone = !isKsm(task, pfn) && readOncePageRefcount(heap, pfn) === 1;
   if (alone) folioMoveAnonRmap(task, pfn, vma);
   folioUnlock(task, pfn);
   return alone;
+}
+
+/** folio_test_ksm(). Final under the folio lock. */
+function isKsm(task: Task, pfn: Pfn): Sim<boolean> {
+  return mappingIsKsm(readOncePageMapping(task.heap, pfn));
 }
 
 /** wp_page_reuse(): makes the entry writable in place. More is allowed than before, so no flush. @locked ptl */

@@ -129,7 +129,9 @@ export function handleMmFault(task: Task, mm: MmPtr, vma: VmaPtr, vpn: Vpn, flag
     migrationEntryWait(task, mm, vpn);
     return 0;
   }
-  assert(!pteIsProtnone(orig), 'fault on an entry without access in an accessible mapping');
+  // KSM unshares pages in whatever mapping.
+  const expected = !pteIsProtnone(orig) || !vmaIsAccessible(vmaFlags(heap, vma));
+  assert(expected, 'fault on an entry without access in an accessible mapping');
   spinLock(task, tableLock(table));
   // The table may have been emptied and unlinked since; then the entry differs too.
   if (readOncePte(heap, pte) === orig && (flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE)) !== 0) {

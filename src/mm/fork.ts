@@ -13,7 +13,7 @@
  *   FORK-7  The parent's mmapLock is kept until its TLBs are flushed: its threads may write to shared pages through old
  *           translations until then, which harms nobody while the child has not run.
  *
- * Kernel: dup_mm(), dup_mmap() in mm/mmap.c and kernel/fork.c. Not modelled: policies, accounting, userfaultfd, KSM.
+ * Kernel: dup_mm(), dup_mmap() in mm/mmap.c and kernel/fork.c. Not modelled: policies, accounting, userfaultfd.
  */
 
 import { EINTR, ENOMEM } from '../base/errno.ts';
@@ -48,6 +48,7 @@ import { vmaMarkAttached, vmaStartWriteKillable } from '../locks/vmaLock.ts';
 import { anonVmaFork } from './anonVmaFork.ts';
 import { copyPageRange } from './copyPageRange.ts';
 import { freeVmas, listVmas } from './exit.ts';
+import { ksmFork } from './ksmSlots.ts';
 import { mmAlloc, mmput } from './mmStruct.ts';
 import { flushTlbMm } from './tlbFlush.ts';
 import { unmapRegion } from './unmapRegion.ts';
@@ -92,7 +93,8 @@ function dupMmap(task: Task, mm: MmPtr, oldMm: MmPtr): Sim<number> {
   let error = vmaTreeReserveFor(task, mm, oldMm);
   if (error === 0) {
     error = dupVmas(task, mm, oldMm);
-    if (error !== 0) undoDupVmas(task, mm);
+    if (error === 0) ksmFork(task, mm, oldMm);
+    else undoDupVmas(task, mm);
   }
   mmapWriteUnlock(task, mm);
   // After a failure too: entries of the parent were write-protected all the same.

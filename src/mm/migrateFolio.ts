@@ -8,7 +8,7 @@
  * Invariants
  *   MIG-1  Both folios stay locked from the first migration entry to the last: whoever meets one waits for the source's lock.
  *   MIG-2  The anon_vma is pinned before the page is unmapped. Afterwards nothing maps the page, its VMAs may go, and the way
- *          back to the entries still leads over this anon_vma.
+ *          back to the entries still leads over this anon_vma. A KSM page's items have references of their own.
  *   MIG-3  Nothing is copied while anybody but us (and its object) has a reference on the source.
  *   MIG-4  When the source is unlocked no entry names it.
  *
@@ -30,6 +30,7 @@ import {
   atomicSetPageFlags,
   copyHugeContents,
   mappingAddressSpace,
+  mappingIsKsm,
   pageIndex,
   pagePrivate,
   readOncePageFlags,
@@ -45,6 +46,7 @@ import { putAnonVma } from './anonVma.ts';
 import { filemapReplaceFolio } from './filemap.ts';
 import { folioGetAnonVma, folioMapped } from './folioAnonVma.ts';
 import { allocMigrateHugetlbFolio, moveHugetlbState } from './hugetlbPool.ts';
+import { folioMigrateKsm } from './ksmRmap.ts';
 import { allocFrame, copyPageContents } from './pageAlloc.ts';
 import { folioPut } from './pageRef.ts';
 import { removeMigrationPtes } from './removeMigrationPtes.ts';
@@ -81,7 +83,8 @@ export function migrateFolioUnmap(task: Task, src: Pfn, mode: MigrateMode): Sim<
   const dstLocked = folioTryLock(task, dst);
   assert(dstLocked, 'migration: somebody else locked the new folio');
   const wasMapped = folioMapped(task, src);
-  assert(!wasMapped || anonVma !== NO_ANON_VMA || isInObject(task, src), 'migration: a mapped page without anon_vma');
+  const needsNone = isInObject(task, src) || mappingIsKsm(readOncePageMapping(task.heap, src));
+  assert(!wasMapped || anonVma !== NO_ANON_VMA || needsNone, 'migration: a mapped page without anon_vma');
   if (wasMapped) {
     tryToMigrate(task, src, mode === 'async' ? TTU_BATCH_FLUSH : 0);
     if (folioMapped(task, src)) {
@@ -136,6 +139,7 @@ function moveToNewFolio(task: Task, src: Pfn, dst: Pfn): Sim<boolean> {
   writeOncePageMapping(heap, dst, readOncePageMapping(heap, src));
   atomicSetPageFlags(heap, dst, readOncePageFlags(heap, src) & COPIED_FLAGS);
   task.check?.migrationCopied(task, src, dst);
+  folioMigrateKsm(task, src, dst);
   return true;
 }
 

@@ -2,8 +2,7 @@
  * Life of a struct mm_struct. `users` counts who runs in the address space or looks into it; when the last one goes the
  * mappings are torn down. `count` counts references on the struct itself, of which all users together hold one.
  *
- * Kernel: mm_init(), mmget(), mmput(), mmdrop() in kernel/fork.c and include/linux/sched/mm.h. Not modelled: lazy TLB
- * references, memcg, notifiers.
+ * Kernel: mm_init(), mmget(), mmput() in kernel/fork.c and include/linux/sched/mm.h. Not modelled: memcg, notifiers.
  */
 
 import { CACHES } from '../arena/header.ts';
@@ -15,12 +14,14 @@ import { GLOBAL, atomicNextNumber } from '../layout/globals.ts';
 import { NO_MM, type MmPtr, type Vpn } from '../layout/ids.ts';
 import { CLASS_MMAP_LOCK, CLASS_PAGE_TABLE_LOCK } from '../layout/lockClass.ts';
 import {
+  MMF_VM_MERGEABLE,
   atomicAddMmCount,
   atomicAddMmUsers,
   clearMm,
   cmpxchgMmUsers,
   mmMmapLock,
   mmPageTableLock,
+  readOnceMmFlags,
   readOnceMmUsers,
   setMmMaxMapCount,
   setMmMemlockLimit,
@@ -30,7 +31,9 @@ import {
 import { rwSemInit } from '../locks/rwSem.ts';
 import { spinLockInit } from '../locks/spinLock.ts';
 import { exitMmap } from './exit.ts';
-import { pgdAlloc, pgdFree } from './pageTable.ts';
+import { ksmExit } from './ksmSlots.ts';
+import { mmdrop } from './mmCount.ts';
+import { pgdAlloc } from './pageTable.ts';
 import { DEFAULT_MMAP_END } from './userSpace.ts';
 import { MEMLOCK_UNLIMITED } from './vmStat.ts';
 
@@ -83,20 +86,7 @@ export function mmput(task: Task, mm: MmPtr): Sim<void> {
   const users = atomicAddMmUsers(task.heap, mm, -1);
   assert(users >= 0, 'mmput of an address space without users');
   if (users > 0) return;
+  if ((readOnceMmFlags(task.heap, mm) & MMF_VM_MERGEABLE) !== 0) ksmExit(task, mm);
   exitMmap(task, mm);
   mmdrop(task, mm);
-}
-
-/** One more reference on the struct (mmgrab). */
-export function mmgrab(task: Task, mm: MmPtr): Sim<void> {
-  atomicAddMmCount(task.heap, mm, 1);
-}
-
-/** Drops a reference on the struct; the last one frees the page-table root and the struct (mmdrop). */
-export function mmdrop(task: Task, mm: MmPtr): Sim<void> {
-  const count = atomicAddMmCount(task.heap, mm, -1);
-  assert(count >= 0, 'mmdrop of a freed mm');
-  if (count > 0) return;
-  pgdFree(task, mm);
-  kmemCacheFree(task, CACHES.mm, mm);
 }

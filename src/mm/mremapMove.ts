@@ -12,7 +12,7 @@
  *   MOVE-3  VM_ACCOUNT of the source's memory moves with it. It is cleared while the source is unmapped, or that would give
  *           the charge back, and set again on what remains of the source.
  *
- * Kernel: move_vma(), copy_vma_and_data(), unmap_source_vma(), dontunmap_complete() in mm/mremap.c. Not modelled: KSM,
+ * Kernel: move_vma(), copy_vma_and_data(), unmap_source_vma(), dontunmap_complete() in mm/mremap.c. Not modelled:
  * userfaultfd, commit charge.
  *
  * As in Linux since 6.15: MREMAP_DONTUNMAP counts the pages of the target as locked and unlocks the source, but nobody
@@ -38,6 +38,7 @@ import {
 import { vmaStartWrite } from '../locks/vmaLock.ts';
 import { copyVma, type CopiedVma } from './copyVma.ts';
 import { fixupHugetlbReservations } from './hugetlbReserve.ts';
+import { breakMergedRange } from './ksmBreak.ts';
 import { movePageTables } from './movePageTables.ts';
 import { doMunmap } from './munmap.ts';
 import { getUnmappedArea } from './placement.ts';
@@ -72,13 +73,16 @@ export function vrmSetNewAddr(task: Task, vrm: VmaRemap): Sim<number> {
 /**
  * Moves [addr, addr + oldLen) of vrm.vma to the free range [newAddr, newAddr + newLen).
  *
- * @returns the new page number or -ENOMEM: nothing changed, or the pages are back and the new range is unmapped
+ * @returns the new page number, -EINTR or -ENOMEM: nothing changed, or the pages are back and the new range is unmapped
  * @locked mmapLock(write)
  */
 export function moveVma(task: Task, vrm: VmaRemap): Sim<number> {
   const { heap } = task;
   const { mm } = vrm;
   if (mmMapCount(heap, mm) >= mmMaxMapCount(heap, mm) - MOVE_HEADROOM) return -ENOMEM;
+  // At the new place KSM may know other pages, recently unmapped, and take these for them.
+  const merged = breakMergedRange(task, mm, vrm.vma, vrm.addr, (vrm.addr + vrm.oldLen) as Vpn);
+  if (merged !== 0) return merged;
   vmaStartWrite(task, mm, vrm.vma);
   const { newAddr } = vrm;
   const copied = copyVma(task, mm, vrm.vma, vrm.addr, newAddr, vrm.newLen);

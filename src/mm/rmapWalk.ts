@@ -1,5 +1,5 @@
 /**
- * Walking all mappings of a page. That of an object: fileRmap.ts. An anonymous one: from folio->mapping to the anon_vma, from its tree to every VMA that may map
+ * Walking all mappings of a page. That of an object: fileRmap.ts; one that KSM merged: ksmRmap.ts. An anonymous one: from folio->mapping to the anon_vma, from its tree to every VMA that may map
  * the page, from folio->index to the address in each.
  *
  * Lock order here: folio lock > anon_vma lock > what rmapOne takes (page table locks). A walk holds neither mmap locks nor VMA
@@ -10,7 +10,7 @@
  *   WALK-2  Every mapping that existed when the walk began and that no longer holder of a page table lock moved meanwhile is
  *           visited, unless rmapOne or done ended the walk.
  *
- * Kernel: rmap_walk_anon(), rmap_walk_anon_lock() in mm/rmap.c. Not modelled: KSM pages, large folios.
+ * Kernel: rmap_walk_anon(), rmap_walk_anon_lock() in mm/rmap.c. Not modelled: large folios.
  */
 
 import { assert } from '../base/assert.ts';
@@ -22,6 +22,7 @@ import {
   PG_locked,
   mappingAnonVma,
   mappingIsAnon,
+  mappingIsKsm,
   pageIndex,
   readOncePageFlags,
   readOncePageMapping,
@@ -29,6 +30,7 @@ import {
 import { rmapWalkFile } from './fileRmap.ts';
 import { anonVmaLockRead, anonVmaTryLockRead, anonVmaUnlockRead, usesRootRwsem } from './anonVmaLock.ts';
 import { intervalTreeIterFirst, intervalTreeIterNext } from './intervalTree.ts';
+import { rmapWalkKsm } from './ksmRmap.ts';
 import { lockEachAnonVma, lockVisited, unlockEachAnonVma, unlockVisited } from './rmapWalkSpin.ts';
 import { vmaAddress } from './vmaAddress.ts';
 
@@ -66,7 +68,14 @@ export function noInvalidVma(_task: Task, _vma: VmaPtr): Sim<boolean> {
 export function rmapWalk(task: Task, pfn: Pfn, rwc: RmapWalkControl): Sim<void> {
   const { heap } = task;
   assert((readOncePageFlags(heap, pfn) & PG_locked) !== 0, 'rmap walk: the folio is not locked');
-  if (!mappingIsAnon(readOncePageMapping(heap, pfn))) {
+  const mapping = readOncePageMapping(heap, pfn);
+  if (mappingIsKsm(mapping)) {
+    const visit = (walker: Task, page: Pfn, vma: VmaPtr, vpn: Vpn): Sim<boolean> =>
+      visitAt(walker, page, vma, vpn, rwc);
+    if (!rmapWalkKsm(task, pfn, rwc.tryLock, visit)) rwc.contended = true;
+    return;
+  }
+  if (!mappingIsAnon(mapping)) {
     const visitFileVma = (walker: Task, page: Pfn, vma: VmaPtr, pgoff: number): Sim<boolean> =>
       visitVma(walker, page, vma, pgoff, rwc);
     if (!rmapWalkFile(task, pfn, rwc.tryLock, visitFileVma)) rwc.contended = true;
@@ -92,9 +101,13 @@ function visitVma(task: Task, pfn: Pfn, vma: VmaPtr, pgoff: number, rwc: RmapWal
   const vpn = vmaAddress(task, vma, pgoff);
   // With a tree this cannot be: its keys say that the VMA covers the page. A list has no keys; and where the range of a VMA
   // changes under no lock, half of it may be read here, which makes the walk miss the page without a word.
-  if (vpn < 0) return true;
+  return vpn < 0 || visitAt(task, pfn, vma, vpn as Vpn, rwc);
+}
+
+/** The page's address in a VMA of a walk. @returns false when the walk is over @locked the tree's lock */
+function visitAt(task: Task, pfn: Pfn, vma: VmaPtr, vpn: Vpn, rwc: RmapWalkControl): Sim<boolean> {
   if (rwc.invalidVma(task, vma)) return true;
-  if (!rwc.rmapOne(task, pfn, vma, vpn as Vpn)) return false;
+  if (!rwc.rmapOne(task, pfn, vma, vpn)) return false;
   return !rwc.done(task, pfn);
 }
 

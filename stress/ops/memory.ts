@@ -93,8 +93,12 @@ export function opWrite(cpu: CpuContext, slot: Slot): Sim<number> {
 
 /** Writes the CPU's own word of any page; in own lanes the outcome is judged and remembered. */
 export function writeOwnWord(cpu: CpuContext, slot: Slot, page: number): Sim<number> {
+  return writeValue(cpu, slot, page, makeValue(cpu.table, slot, ++cpu.counter));
+}
+
+/** As writeOwnWord, a given value. */
+export function writeValue(cpu: CpuContext, slot: Slot, page: number, value: number): Sim<number> {
   const { table, task } = cpu;
-  const value = makeValue(table, slot, ++cpu.counter);
   const result = userWrite(task, page as Vpn, task.cpu, value);
   if (result === FAULT_OOM || laneOwner(page, cpu.cpus) !== task.cpu) return result;
   const state = shadowState(table, slot, page);

@@ -12,7 +12,7 @@ import { TABLE } from '../../src/layout/pageTable.ts';
 import { PTE_TYPE_MIGRATION_WRITE, PTE_WRITE, makeNonPresentPte, makePte } from '../../src/layout/pte.ts';
 import { TASK, allTaskIds, taskAt } from '../../src/layout/task.ts';
 import { TLB_ENTRY, tlbSlot } from '../../src/layout/tlb.ts';
-import { VMA } from '../../src/layout/vma.ts';
+import { VMA, VM_MERGEABLE } from '../../src/layout/vma.ts';
 import { VMA_NODE, VMA_NODE_ENTRY_WORDS } from '../../src/layout/vmaNode.ts';
 import type { ForgedWorld } from './forge.ts';
 
@@ -364,11 +364,12 @@ export const CORRUPTIONS: readonly Corruption[] = [
   {
     what: 'a KSM page that is exclusive',
     corrupt: (w) => {
-      w.heap[page(w) + PAGE.mapping] |= 3;
+      w.heap[page(w) + PAGE.mapping] = 3;
+      w.heap[w.vma + VMA.flags] |= VM_MERGEABLE;
       w.heap[w.pte] = makePte(w.pfn, 0);
     },
     kind: 'exclusive',
-    signatures: ['KSM page is exclusive', "rmap walk misses an entry: the page's anon_vma is freed"],
+    signatures: ['KSM page is exclusive'],
   },
   {
     what: 'a TLB allows more than the table',

@@ -12,6 +12,7 @@ import { checkLeaks } from '../../src/check/leaks.ts';
 import type { MachineSize } from '../../src/cpu/machine.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { NO_MM, NO_TABLE, type MmPtr, type Pfn, type PteVal, type VmaPtr, type Vpn } from '../../src/layout/ids.ts';
+import { KSM_RUN_STOP, KSM_RUN_UNMERGE } from '../../src/layout/ksm.ts';
 import {
   PG_anonExclusive,
   readOncePageFlags,
@@ -26,6 +27,7 @@ import { mmapWriteLock, mmapWriteUnlock } from '../../src/locks/mmapLock.ts';
 import { rcuBarrier } from '../../src/locks/rcu.ts';
 import { doMmap } from '../../src/mm/mmap.ts';
 import { dupMm } from '../../src/mm/fork.ts';
+import { ksmSetRun } from '../../src/mm/ksmd.ts';
 import { isolateFolio, putbackFolio } from '../../src/mm/migrate.ts';
 import { mmAlloc, mmput } from '../../src/mm/mmStruct.ts';
 import { findTable } from '../../src/mm/pageTable.ts';
@@ -118,6 +120,9 @@ export function expectQuiet(box: Sandbox): Sim<void> {
 export function closeSandbox(box: Sandbox): Sim<void> {
   for (const mm of box.others) mmput(box.task, mm);
   mmput(box.task, box.mm);
+  // KSM forgets what has ended only when it comes by.
+  ksmSetRun(box.task, KSM_RUN_STOP);
+  ksmSetRun(box.task, KSM_RUN_UNMERGE);
   rcuBarrier(box.task);
 }
 

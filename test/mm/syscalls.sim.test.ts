@@ -10,7 +10,8 @@ import { NO_MM } from '../../src/layout/ids.ts';
 import { mmapWriteLock, mmapWriteUnlock } from '../../src/locks/mmapLock.ts';
 import { rwSemIsLocked } from '../../src/locks/rwSem.ts';
 import { killTask } from '../../src/locks/sleep.ts';
-import { mmAlloc, mmdrop, mmget, mmgetNotZero, mmgrab, mmput } from '../../src/mm/mmStruct.ts';
+import { mmdrop, mmgrab } from '../../src/mm/mmCount.ts';
+import { mmAlloc, mmget, mmgetNotZero, mmput } from '../../src/mm/mmStruct.ts';
 import { failingTask, mmTest, type Sandbox } from './sandbox.ts';
 import { drawVmas, runScript, runStep } from './vmaScript.ts';
 
