@@ -6,6 +6,7 @@ import { ADDRESS_SPACE_TABLE } from '../layout/addressSpace.ts';
 import { ANON_VMA_TABLE, AVC_TABLE } from '../layout/anonVma.ts';
 import { GLOBAL_TABLE } from '../layout/globals.ts';
 import { MUTEX_TABLE, RWSEM_TABLE, SPIN_TABLE } from '../layout/lockWords.ts';
+import { KSM_MM_SLOT_TABLE, RMAP_ITEM_TABLE, STABLE_NODE_TABLE } from '../layout/ksm.ts';
 import { MM_TABLE } from '../layout/mm.ts';
 import { PAGE_TABLE_OF_FIELDS } from '../layout/page.ts';
 import { PAGE_TABLE_TABLE } from '../layout/pageTable.ts';
@@ -201,6 +202,15 @@ export const OBJECT_FIELDS: Readonly<Partial<Record<CacheName, FieldNames>>> = {
   // All slots, all contents.
   xaNode: [],
   hugeContents: [],
+  ksmMmSlot: fieldNames(KSM_MM_SLOT_TABLE, { values: { pointer: ['next', 'prev', 'mm', 'rmapList'] } }),
+  ksmRmapItem: fieldNames(RMAP_ITEM_TABLE, {
+    names: { left: 'node.rb_left', right: 'node.rb_right', parent: 'node.parent', vpn: 'address' },
+    values: { pointer: ['mm', 'next', 'anonVma', 'head', 'hlistNext', 'hlistPrev'] },
+  }),
+  ksmStableNode: fieldNames(STABLE_NODE_TABLE, {
+    names: { left: 'node.rb_left', right: 'node.rb_right', parent: 'node.parent', length: 'rmap_hlist_len' },
+    values: { pointer: ['left', 'right', 'parent', 'first', 'chain', 'dupNext', 'dupPrev'] },
+  }),
 };
 
 /** What the objects of each cache are called. */
