@@ -5,14 +5,19 @@ import { BUGS, findBug } from '../../stress/bugs/catalogue.ts';
 import { SCENARIOS } from '../../stress/scenarios/catalogue.ts';
 import { findPair } from '../../stress/scenarios/pairs.ts';
 import type { Scenario } from '../../stress/scenarios/scenario.ts';
+import { chooseDetectors, kindsOf, type Conditions, type DetectorWish } from '../../stress/hunt/detectorChoice.ts';
 import type { ProgramName } from '../../stress/hunt/job.ts';
 import { countScenes, sceneScenario } from '../../stress/scenarios/sceneScenario.ts';
 import type { FoundScene } from '../../stress/hunt/findingDocument.ts';
 import type { FindingKind } from '../base/finding.ts';
 import { UsageError } from '../base/usageError.ts';
+import type { Memory } from '../explore/explore.ts';
 import { applyRuleSettings, kernelPreset } from '../rules/resolve.ts';
 import type { Rules } from '../rules/rules.ts';
 import { resolveRules, type RuleOptions } from './ruleOptions.ts';
+
+/** Where harm is looked for: detectors of what foretells it would only cost time. */
+const HARM: Exclude<DetectorWish, null> = ['lifetimes'];
 
 /** A scenario under the rules of a run. */
 export interface Target {
@@ -25,10 +30,13 @@ export interface Target {
   readonly expected: readonly FindingKind[];
   /** How the scenario is named to a thread that explores it. */
   readonly program: ProgramName;
+  readonly conditions: Conditions;
 }
 
 export interface TargetOptions extends RuleOptions {
   bug?: string;
+  memory: Memory;
+  detect?: Exclude<DetectorWish, null>;
 }
 
 /** Targets of a hunt: a bug is hunted in its scenario; a scenario of a bug is explored with that bug switched on. */
@@ -36,7 +44,7 @@ export function huntTargets(names: readonly string[], options: TargetOptions): T
   return names.map((name) => {
     const scenario = scenarioOf(name);
     const bug = options.bug ?? scenario.bug ?? undefined;
-    return targetOf(scenario, bug, options);
+    return targetOf(scenario, bug, options, bug === undefined ? 'all' : HARM);
   });
 }
 
@@ -50,7 +58,7 @@ export function allTargets(options: TargetOptions): Target[] {
 
 /** Target of a verification: the chosen kernel alone decides, unless a bug is named. */
 export function verifyTarget(name: string, options: TargetOptions): Target {
-  return targetOf(scenarioOf(name), options.bug, options);
+  return targetOf(scenarioOf(name), options.bug, options, 'all');
 }
 
 /**
@@ -59,28 +67,39 @@ export function verifyTarget(name: string, options: TargetOptions): Target {
  */
 export function findingTargets(
   { finding, kernel, bug, rules, scene }: FoundScene,
-  { set = [] }: RuleOptions,
+  { set = [], memory, detect }: TargetOptions,
 ): Target[] {
   const count = countScenes(scene);
   if (count === 0) throw new UsageError('no operation of the scene can have to do with the finding');
   return Array.from({ length: count }, (_, variant): Target => {
     const id = `from-${finding.id}${variant === 0 ? '' : `-${variant + 1}`}`;
+    const ruled = applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]);
     return {
       scenario: sceneScenario(scene, id, variant),
       kernel,
-      rules: applyRuleSettings(kernelPreset(kernel).rules, [...rules, ...set]),
+      rules: ruled,
       bug: bug === undefined ? undefined : findBug(bug),
       expected: [finding.kind],
-      program: { scene, id, variant, seeks: [finding.kind] },
+      program: { scene, id, variant, seeks: [finding.kind, ...kindsOf(detect ?? null)] },
+      conditions: { memory, detect: chooseDetectors(detect ?? HARM, memory, ruled) },
     };
   });
 }
 
-function targetOf(scenario: Scenario, bugId: string | undefined, options: TargetOptions): Target {
+function targetOf(
+  scenario: Scenario,
+  bugId: string | undefined,
+  options: TargetOptions,
+  byDefault: Exclude<DetectorWish, null>,
+): Target {
+  const { memory, detect } = options;
   const bug = bugId === undefined ? undefined : findBug(bugId);
   const expected = bug?.expected ?? [];
-  const program = { scenario: scenario.id, ...(bug === undefined ? {} : { seeks: expected }) };
-  return { scenario, bug, expected, program, ...resolveRules(options, bug?.rules) };
+  const seeks = [...expected, ...kindsOf(detect ?? null)];
+  const program = { scenario: scenario.id, ...(bug === undefined ? {} : { seeks }) };
+  const resolved = resolveRules(options, bug?.rules);
+  const conditions = { memory, detect: chooseDetectors(detect ?? byDefault, memory, resolved.rules) };
+  return { scenario, bug, expected, program, conditions, ...resolved };
 }
 
 function scenarioOf(name: string): Scenario {

@@ -2,6 +2,7 @@
 
 import type { ShardFailure } from '../../stress/hunt/job.ts';
 import { REPLAY_SCHEMA } from '../../stress/hunt/replayDocument.ts';
+import type { Cut } from '../explore/minimise.ts';
 import { makeFinding, type Finding } from '../base/finding.ts';
 import { UsageError } from '../base/usageError.ts';
 import { listRules } from '../rules/resolve.ts';
@@ -11,6 +12,8 @@ import { replayName, writeReplay } from './replayFiles.ts';
 export interface KeptFinding {
   readonly finding: Finding;
   readonly schedule: string;
+  /** Sizes before and after it was cut down; absent where it was left as it was found. */
+  readonly minimised?: Cut;
   /** Name of the replay file; absent when it could not be written. */
   readonly replay?: string;
   /** What differed between the exploration and its replays; a bug of mmstorm. */
@@ -19,9 +22,9 @@ export interface KeptFinding {
 
 /** Writes the replay file. Without one (stderr says why) the finding is told all the same. */
 export function keepFinding(
-  { scenario, kernel, rules, bug, expected }: Target,
+  { scenario, kernel, rules, bug, expected, conditions }: Target,
   { seed, strategy }: { readonly seed: number; readonly strategy: string },
-  { execution, found: foundSchedule, schedule, program, recorded, differs }: ShardFailure,
+  { execution, found: foundSchedule, schedule, minimised, program, recorded, differs }: ShardFailure,
 ): KeptFinding {
   const [violation] = recorded.findings;
   const file = replayName(scenario.id, violation.id);
@@ -30,7 +33,12 @@ export function keepFinding(
     reproduce: `mmstorm replay ${file}`,
     ...(isExpected ? { bug: `${bug.id}: ${bug.badRun}`, reference: bug.reference } : {}),
   });
-  const found = { finding, schedule, ...(differs === null ? {} : { notDeterministic: differs }) };
+  const found = {
+    finding,
+    schedule,
+    ...(minimised !== null && { minimised }),
+    ...(differs !== null && { notDeterministic: differs }),
+  };
   const config = {
     kernel,
     ...(bug === undefined ? {} : { bug: bug.id }),
@@ -38,6 +46,7 @@ export function keepFinding(
     seed,
     strategy,
     execution,
+    ...conditions,
   };
   try {
     const { digests, steps } = recorded;

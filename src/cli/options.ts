@@ -2,6 +2,7 @@
 import { Option } from 'commander';
 import { findBug } from '../../stress/bugs/catalogue.ts';
 import { DEFAULT_KERNEL } from '../rules/presets.ts';
+import { parseDetectors } from '../../stress/hunt/detectorChoice.ts';
 import { kernelPreset } from '../rules/resolve.ts';
 import { checkOutputFile } from './outputFile.ts';
 import { collectSetting, countBetween, parseDuration, parseSeed } from './parse.ts';
@@ -37,6 +38,20 @@ export function shardsOption(): Option {
   return new Option('--workers <n>', 'threads that explore; with the same number the result is the same')
     .argParser(countBetween(1, MAX_EXPLORERS))
     .default(1);
+}
+
+export function memoryOption(): Option {
+  return new Option('--memory <model>', 'sc: a store is seen at once; tso: it passes through a store buffer, as on x86')
+    .choices(['sc', 'tso'])
+    .default('sc');
+}
+
+/** @param byDefault what the command does without it */
+export function detectOption(byDefault: string): Option {
+  return new Option(
+    '--detect <list>',
+    `detectors of accesses: races,guards,lifetimes,steps, all or none (default: ${byDefault})`,
+  ).argParser(parseDetectors);
 }
 
 export function colorOption(): Option {

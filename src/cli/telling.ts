@@ -5,7 +5,7 @@ import type { ColorMode } from './options.ts';
 import { colorsFor } from './output.ts';
 
 /** Executions that cutting a failing schedule down may take. */
-const MINIMISE_EXECUTIONS = 1500;
+const MINIMISE_EXECUTIONS = 7500;
 
 export interface TellingOptions {
   verbose?: true;

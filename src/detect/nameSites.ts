@@ -38,16 +38,18 @@ export function withSites<T, W extends World<T>>(
   options: ExplainOptions = {},
 ): Violation {
   const { accesses = [], kind, signature, evidence } = violation;
+  if (accesses.length === 0) return violation;
   const sites = nameSites(program, schedule, accesses, options);
-  if (sites.length === 0 || sites.some(({ frame }) => frame === null)) return violation;
-  const [, field] = signature.split(' ');
+  if (sites.some(({ frame }) => frame === null)) return violation;
   const functions = sites.map(({ frame }) => frame!.name).sort();
   const places = sites.map(
     ({ frame }, index) => `${evidence[index]} in ${frame!.name} (${frame!.file}:${frame!.line})`,
   );
+  // An invariant that broke is the same one whoever broke it.
+  const [what, field] = signature.split(' ');
   return {
     ...violation,
-    signature: `${kind} ${field} ${functions.join(' / ')}`,
+    signature: what === kind ? `${kind} ${field} ${functions.join(' / ')}` : signature,
     evidence: [...places, ...evidence.slice(sites.length)],
   };
 }

@@ -5,6 +5,8 @@ import type { Program } from './explore.ts';
 import { Runner, type RunnerOptions } from './runner.ts';
 import type { Schedule } from './schedule.ts';
 import { SegmentStrategy, segmentsOf, type Effort, type Picks, type Segment, type Touched } from './segmentStrategy.ts';
+import { PickRecorder } from './pickRecorder.ts';
+import type { Strategy } from './strategy.ts';
 import type { World } from './world.ts';
 
 /** An execution that has the finding. */
@@ -55,8 +57,28 @@ export class FailureSearch<T, W extends World<T>> {
     this.budget.left--;
     const strategy = new SegmentStrategy(segments, picks, this.threads, touched);
     const { violations, schedule } = this.runner.run(strategy);
-    if (!violations.some((violation) => findingId(violation) === this.wanted)) return null;
+    if (!this.isWanted(violations)) return null;
     return { segments: segmentsOf(schedule), picks: strategy.picked, effort: strategy.effort, schedule, violations };
+  }
+
+  /**
+   * Runs executions of a strategy, at most so many and no more than are left.
+   * @returns the first one with the finding; null when there was none
+   */
+  explore(strategy: Strategy, executions: number): Failing | null {
+    const recorder = new PickRecorder(strategy);
+    for (let index = 0; index < executions && !this.isExhausted; index++) {
+      const outcome = this.runner.runNext(recorder, index);
+      if (outcome === null) return null;
+      this.budget.left--;
+      // Once more, which says what it took.
+      if (this.isWanted(outcome.violations)) return this.attempt(segmentsOf(outcome.schedule), recorder.picked);
+    }
+    return null;
+  }
+
+  private isWanted(violations: readonly Violation[]): boolean {
+    return violations.some((violation) => findingId(violation) === this.wanted);
   }
 
   /** The steps of each task, by its own count, at which it touches a word that another one touches too and one writes. */

@@ -7,17 +7,20 @@ import { findingId, type Violation } from '../base/finding.ts';
 import { UsageError } from '../base/usageError.ts';
 import type { Program } from './explore.ts';
 import { FailureSearch, type Budget, type Failing } from './failureSearch.ts';
+import { fewestPreemptions } from './fewestPreemptions.ts';
 import { minimiseSchedule, searchUpTo } from './minimiseSchedule.ts';
+import { PickRecorder } from './pickRecorder.ts';
 import { keepAll, reduceProgram, type Kept } from './reduceProgram.ts';
 import { Runner, memoryOf, type RunnerOptions } from './runner.ts';
 import { replayStrategy } from './replayStrategy.ts';
 import { randomStrategy } from './randomStrategy.ts';
 import type { Schedule } from './schedule.ts';
 import { segmentsOf, type Effort } from './segmentStrategy.ts';
-import type { SchedulerView } from './strategy.ts';
 import type { World } from './world.ts';
 
-const DEFAULT_EXECUTIONS = 6000;
+const DEFAULT_EXECUTIONS = 10_000;
+/** Share of the executions for cutting what was found; the others are for the search for fewer preemptions. */
+const NEAR_SHARE = 5;
 /** Share of what is left that one smaller program may use before it counts as one that does not fail. */
 const SHARE_OF_ONE_TRY = 8;
 /** A simpler failure may take so many times the steps of the first one, and some more. */
@@ -39,14 +42,18 @@ export interface FailureSize extends Effort {
   readonly operations: number;
 }
 
-export interface Minimised<T, W extends World<T>> {
+/** A failure as it was found, and what was left of it. */
+export interface Cut {
+  readonly before: FailureSize;
+  readonly after: FailureSize;
+}
+
+export interface Minimised<T, W extends World<T>> extends Cut {
   /** The program that is left: reduceProgram(program, kept). */
   readonly program: Program<T, W>;
   readonly kept: Kept;
   readonly schedule: Schedule;
   readonly violations: readonly Violation[];
-  readonly before: FailureSize;
-  readonly after: FailureSize;
   /** Executions it took. */
   readonly executions: number;
 }
@@ -60,7 +67,8 @@ export function minimise<T, W extends World<T>>(
   schedule: Schedule,
   { executions = DEFAULT_EXECUTIONS, maxSteps }: MinimiseOptions = {},
 ): Minimised<T, W> {
-  const budget: Budget = { left: executions };
+  const budget: Budget = { left: Math.ceil(executions / NEAR_SHARE) };
+  const far = executions - budget.left;
   const memory = memoryOf(program, schedule);
   const { wanted, limit } = failureOf(program, schedule, { maxSteps, memory });
   const options = { maxSteps: limit, memory };
@@ -72,7 +80,9 @@ export function minimise<T, W extends World<T>>(
   const { kept, failing } = reduction.reduce(all, original);
   const smaller = sameOperations(kept, all) ? program : reduceProgram(program, kept);
   const search = smaller === program ? first : new FailureSearch(smaller, wanted, budget, options);
-  const least = minimiseSchedule(search, failing);
+  const near = minimiseSchedule(search, failing);
+  budget.left += far;
+  const least = fewestPreemptions(search, near);
   return {
     program: smaller,
     kept,
@@ -164,22 +174,10 @@ function picksByTask<T, W extends World<T>>(
   schedule: Schedule,
   options: RunnerOptions,
 ): number[][] {
-  const picks: number[][] = Array.from({ length: schedule.tasks }, () => []);
-  if (schedule.picks.length === 0) return picks;
-  const inner = replayStrategy(schedule, randomStrategy(0));
-  let running = 0;
-  new Runner(program, options).run({
-    name: 'picks by task',
-    begin: (execution: number, view: SchedulerView) => inner.begin(execution, view),
-    choose: (view: SchedulerView) => (running = inner.choose(view)),
-    pick: (view: SchedulerView, options: number) => {
-      const picked = inner.pick!(view, options);
-      picks[running].push(picked);
-      return picked;
-    },
-    end: (view: SchedulerView, failed: boolean) => inner.end(view, failed),
-  });
-  return picks;
+  if (schedule.picks.length === 0) return Array.from({ length: schedule.tasks }, () => []);
+  const recorder = new PickRecorder(replayStrategy(schedule, randomStrategy(0)));
+  new Runner(program, options).run(recorder);
+  return recorder.picked;
 }
 
 function sizeOf(kept: Kept, { effort }: Failing): FailureSize {

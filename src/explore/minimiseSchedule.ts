@@ -15,7 +15,12 @@ const MAX_SEARCHED = 2;
 export function minimiseSchedule<T, W extends World<T>>(search: FailureSearch<T, W>, failing: Failing): Failing {
   const merged = mergeSegments(search, failing);
   const fewer = searchBelow(search, merged, merged.effort.preemptions);
-  return shorten(search, fewer === null ? merged : mergeSegments(search, fewer));
+  return fewer === null ? shorten(search, merged) : polish(search, fewer);
+}
+
+/** The execution with fewer switches and steps, where taking segments out or moving their ends gives one. */
+export function polish<T, W extends World<T>>(search: FailureSearch<T, W>, failing: Failing): Failing {
+  return shorten(search, mergeSegments(search, failing));
 }
 
 /** Any execution with the finding that has at most `preemptions`, fewest first; null if none is met. */

@@ -63,12 +63,17 @@ export class Runner<T, W extends World<T>> {
 
   /** One execution, the first one of `strategy`. */
   run(strategy: Strategy): Outcome {
+    return this.runNext(strategy, 0)!;
+  }
+
+  /** Execution number `index` of `strategy`, which had all before it; null when the strategy has none left. */
+  runNext(strategy: Strategy, index: number): Outcome | null {
     const { execution, judge } = this.prepared;
     const { view } = execution;
     this.strategy.inner = strategy;
-    strategy.begin(0, view);
+    if (!strategy.begin(index, view)) return null;
     const verdict = runAndJudge(execution, judge);
-    strategy.end(view, verdict !== 'done');
+    strategy.end(view, verdict !== 'done' && verdict !== 'pruned');
     const { violations, recorder, thrown } = execution;
     return { verdict, violations, schedule: recorder.schedule(view.tasks), steps: view.steps, thrown };
   }

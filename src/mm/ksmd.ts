@@ -51,22 +51,27 @@ const PAGES_TO_SCAN = 100;
  * One turn of the thread: at most `nrPages` pages, and not beyond the end of a pass.
  *
  * @locked nothing
- * @returns number of passes that are complete
+ * @returns number of passes that are complete, or -1 if there was nothing to do: stopped, or no address space is known
  */
 export function ksmdTurn(task: Task, nrPages: number): Sim<number> {
   const { heap } = task;
   mutexLock(task, ksmThreadMutex(heap));
-  const isOn = (ksmWord(heap, GLOBAL.ksmRun) & KSM_RUN_MERGE) !== 0;
-  if (isOn && !ksmHasNoSlots(heap)) ksmDoScan(task, nrPages);
+  const shouldRun = (ksmWord(heap, GLOBAL.ksmRun) & KSM_RUN_MERGE) !== 0 && !ksmHasNoSlots(heap);
+  if (shouldRun) ksmDoScan(task, nrPages);
   const passes = ksmWord(heap, GLOBAL.ksmSeqnr);
   mutexUnlock(task, ksmThreadMutex(heap));
-  return passes;
+  return shouldRun ? passes : -1;
 }
 
-/** Turns until `passes` more passes are complete, or there is nothing to scan. */
+/** Turns until `passes` more passes are complete, or there is nothing to do. */
 export function ksmdPasses(task: Task, passes: number): Sim<void> {
-  const first = ksmdTurn(task, 0);
-  while (!ksmHasNoSlots(task.heap) && ksmdTurn(task, PAGES_TO_SCAN) - first < passes);
+  let last = ksmdTurn(task, 0);
+  let left = passes;
+  while (last >= 0 && left > 0) {
+    const done = ksmdTurn(task, PAGES_TO_SCAN);
+    if (done !== last) left--;
+    last = done;
+  }
 }
 
 /**

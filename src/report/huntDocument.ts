@@ -14,6 +14,15 @@ export interface HuntDocument {
   readonly results: readonly HuntResult[];
 }
 
+/** What a failing program and its schedule consist of. */
+export interface FailureSize {
+  readonly threads: number;
+  readonly operations: number;
+  readonly preemptions: number;
+  readonly switches: number;
+  readonly steps: number;
+}
+
 export interface HuntResult {
   readonly scenario: string;
   /** The bug that was switched on, null if none. */
@@ -32,10 +41,15 @@ export interface HuntResult {
   readonly strategy: string;
   /** Depth that the strategy was told to look for; null where it decides itself. */
   readonly depth: number | null;
+  readonly memory: 'sc' | 'tso';
+  /** Detectors of accesses that were on. */
+  readonly detect: readonly string[];
   /** Chance that a bug was missed, by the number of ordering constraints it needs; empty where the strategy cannot tell. */
   readonly missProbability: readonly { readonly depth: number; readonly probability: number }[];
   readonly finding?: Finding;
   readonly schedule?: string;
+  /** What the failure consisted of when it was found, and what it was cut down to; absent where it was left as found. */
+  readonly minimised?: { readonly before: FailureSize; readonly after: FailureSize };
   /** Name of the replay file. */
   readonly replay?: string;
   /** What differed between the exploration and its replays; a bug of mmstorm. */

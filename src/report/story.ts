@@ -15,6 +15,7 @@ import {
   lastAccess,
   lockText,
   meetingsOf,
+  resumedFrame,
   segmentsOf,
   workingFrame,
   type Meeting,
@@ -125,8 +126,8 @@ class Teller {
 
   private where(segment: Segment, verb: string): string {
     const accesses = this.trace.events.slice(segment.from, segment.to).filter((event) => event.type === 'access');
-    if (accesses.length === 0) return 'nothing';
-    const frame = verb === 'runs' ? callOf(accesses) : workingFrame(accesses[0].stack());
+    if (verb === 'runs' && accesses.length === 0) return 'nothing';
+    const frame = verb === 'runs' ? callOf(accesses) : resumedFrame(this.trace, segment);
     return frame === undefined ? 'its code' : `${functionName(frame)}()`;
   }
 

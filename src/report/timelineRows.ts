@@ -6,6 +6,7 @@ import {
   functionName,
   lastAccess,
   lockText,
+  resumedFrame,
   segmentsOf,
   workingFrame,
   type Hold,
@@ -177,7 +178,7 @@ class RowWriter {
     const accesses = events.slice(segment.from, segment.to).filter((event) => event.type === 'access');
     if (accesses.length === 0) return '';
     if (this.hasRun(segment)) {
-      const frame = workingFrame(accesses[0].stack());
+      const frame = resumedFrame(this.trace, segment);
       return frame === undefined ? '' : ` in ${functionName(frame)}`;
     }
     const call = callOf(accesses);

@@ -142,6 +142,11 @@ export function lastAccess({ events }: Trace, before: number, task: number): Acc
   return undefined;
 }
 
+/** Where a task is when it goes on: where it was left, though its next access may be in a function it returns to. */
+export function resumedFrame(trace: Trace, { from, task }: Segment): Frame | undefined {
+  return workingFrame(lastAccess(trace, from, task)?.stack() ?? []);
+}
+
 /** `mm#1.mmap_lock (write)`. */
 export function lockText({ name, mode }: { readonly name: string; readonly mode: string }): string {
   return mode === '' ? name : `${name} (${mode})`;

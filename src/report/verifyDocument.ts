@@ -1,6 +1,7 @@
 /** The result of a verification as data: what `--json` prints and the text report formats. */
 
 import type { Finding } from '../base/finding.ts';
+import type { FailureSize } from './huntDocument.ts';
 
 export const VERIFY_SCHEMA = 'mmstorm/verify/1';
 
@@ -22,6 +23,9 @@ export interface VerifyDocument {
   readonly seed: number;
   readonly workers: number;
   readonly interrupted: boolean;
+  readonly memory: 'sc' | 'tso';
+  /** Detectors of accesses that were on. */
+  readonly detect: readonly string[];
   readonly verdict: VerifyVerdict;
   /** Most preemptions of the schedules that were enumerated. */
   readonly preemptions: number;
@@ -31,6 +35,8 @@ export interface VerifyDocument {
   readonly phases: readonly VerifyPhase[];
   readonly finding?: Finding;
   readonly schedule?: string;
+  /** What the failure consisted of when it was found, and what it was cut down to. */
+  readonly minimised?: { readonly before: FailureSize; readonly after: FailureSize };
   readonly replay?: string;
 }
 

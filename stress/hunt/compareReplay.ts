@@ -2,6 +2,7 @@
 
 import { decodeSchedule, type Schedule } from '../../src/explore/schedule.ts';
 import type { ReplayResult } from './job.ts';
+import { scenarioOf } from './programs.ts';
 import type { ReplayDocument } from './replayDocument.ts';
 
 export interface ReplayDivergence {
@@ -15,16 +16,17 @@ export interface ReplayDivergence {
 export function compareReplay(document: ReplayDocument, result: ReplayResult): ReplayDivergence | null {
   const recorded = decodeSchedule(document.schedule);
   const ran = decodeSchedule(result.schedule);
+  const threads = scenarioOf(document.program).threads.length;
   let step = 0;
   for (let run = 0; run < recorded.runs.length; run++) {
-    const expected = runText(recorded, run, document.digests[run]);
-    const actual = runText(ran, run, result.digests[run]);
+    const expected = runText(recorded, run, threads, document.digests[run]);
+    const actual = runText(ran, run, threads, result.digests[run]);
     if (expected !== actual) return { step, expected, actual };
     step += recorded.runs[run].steps;
   }
   if (ran.runs.length > recorded.runs.length) {
     const run = recorded.runs.length;
-    return { step, expected: 'the end', actual: runText(ran, run, result.digests[run]) };
+    return { step, expected: 'the end', actual: runText(ran, run, threads, result.digests[run]) };
   }
   const [found] = result.findings;
   const actual = found === undefined ? `no finding (${result.verdict})` : `${found.kind} ${found.id}`;
@@ -32,9 +34,11 @@ export function compareReplay(document: ReplayDocument, result: ReplayResult): R
   return actual === expected ? null : { step, expected, actual };
 }
 
-/** `thread 2 for 40 steps, accesses 1a2b3c4d`. */
-function runText({ runs }: Schedule, index: number, digest: string | undefined): string {
+/** `thread 2 for 40 steps, accesses 1a2b3c4d`; store buffers are the tasks behind the threads. */
+function runText({ runs }: Schedule, index: number, threads: number, digest: string | undefined): string {
   const run = runs.at(index);
   if (run === undefined) return 'the end';
-  return `thread ${run.task + 1} for ${run.steps} steps, accesses ${digest}`;
+  const { task, steps } = run;
+  const who = task < threads ? `thread ${task + 1}` : `the store buffer of thread ${task - threads + 1}`;
+  return `${who} for ${steps} steps, accesses ${digest}`;
 }

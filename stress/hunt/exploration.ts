@@ -19,6 +19,7 @@ import type {
   ShardJob,
   ShardResult,
 } from './job.ts';
+import type { Conditions } from './detectorChoice.ts';
 import { ProgressBoard } from './progressBoard.ts';
 import type { Telling } from './tellRun.ts';
 
@@ -27,6 +28,7 @@ const LOOK_MS = 100;
 export interface ExplorationRequest {
   readonly program: ProgramName;
   readonly rules: Rules;
+  readonly conditions: Conditions;
   readonly strategy: StrategyChoice;
   readonly seed: number;
   readonly shards: number;
@@ -114,10 +116,10 @@ export class ExplorerPool {
   }
 
   private async shard(request: ExplorationRequest, shard: number, board: ProgressBoard): Promise<ShardResult> {
-    const { program, rules, strategy, seed, shards, executions, minimise, telling } = request;
+    const { program, rules, conditions, strategy, seed, shards, executions, minimise, telling } = request;
     const { buffer } = board;
     const job: ShardJob = {
-      ...{ kind: 'explore', program, rules, strategy, seed, shard, shards, executions, minimise, telling },
+      ...{ kind: 'explore', program, rules, conditions, strategy, seed, shard, shards, executions, minimise, telling },
       board: buffer,
     };
     return (await this.pool.run(job)) as ShardResult;

@@ -2,7 +2,9 @@
 
 import { AssertionError } from '../../src/base/assert.ts';
 import { findingId, type Violation } from '../../src/base/finding.ts';
+import { withSites } from '../../src/detect/nameSites.ts';
 import { AccessDigest } from '../../src/explore/accessDigest.ts';
+import { explain } from '../../src/explore/explain.ts';
 import {
   explore,
   replay,
@@ -12,19 +14,20 @@ import {
   type Program,
 } from '../../src/explore/explore.ts';
 import type { MachineWorld } from '../../src/explore/machineWorld.ts';
-import { minimise } from '../../src/explore/minimise.ts';
+import { minimise, type Cut } from '../../src/explore/minimise.ts';
 import { reduceProgram } from '../../src/explore/reduceProgram.ts';
-import { decodeSchedule, encodeSchedule, type Schedule } from '../../src/explore/schedule.ts';
+import { decodeSchedule, encodeSchedule } from '../../src/explore/schedule.ts';
 import { strategyNamed } from '../../src/explore/strategyNamed.ts';
 import { VERDICTS, type Verdict } from '../../src/explore/world.ts';
 import type { Task } from '../../src/cpu/task.ts';
 import { Prng } from '../../src/base/prng.ts';
-import type { Rules } from '../../src/rules/rules.ts';
+import { chromeTrace } from '../../src/report/chromeTrace.ts';
 import type { ProgramOptions } from '../scenarios/scenario.ts';
-import type { ProgramName, ReplayJob, ReplayResult, ShardFailure, ShardJob, ShardResult } from './job.ts';
+import { watchedProgram } from './detectors.ts';
+import type { ReplayJob, ReplayResult, ShardFailure, ShardJob, ShardResult } from './job.ts';
 import { scenarioOf } from './programs.ts';
 import { ProgressBoard } from './progressBoard.ts';
-import { tellRun, type Telling } from './tellRun.ts';
+import { tellRun } from './tellRun.ts';
 import { WatchedStrategy } from './watchedStrategy.ts';
 
 /** Runs a job. */
@@ -35,7 +38,8 @@ export function exploreJob(job: ShardJob | ReplayJob): ShardResult | ReplayResul
 }
 
 function exploreShard(job: ShardJob): ShardResult {
-  const { program, rules, shard, shards, executions } = job;
+  const { shard, shards, executions } = job;
+  const { memory } = job.conditions;
   const board = new ProgressBoard(job.board);
   const strategy = new WatchedStrategy(
     strategyNamed(job.strategy.name, { ...job.strategy, seed: shardSeed(job) }),
@@ -45,7 +49,7 @@ function exploreShard(job: ShardJob): ShardResult {
   );
   const own = Math.floor((executions + shards - 1 - shard) / shards);
   const startMs = performance.now();
-  const explored = exploreUnlessBlocked({ ...programOf(program, rules, {}), executions: own, strategy });
+  const explored = exploreUnlessBlocked({ ...programOf(job), executions: own, strategy, memory });
   const exploredMs = performance.now() - startMs;
   strategy.report();
   if (typeof explored === 'string') return { ...NOTHING, blocked: explored };
@@ -58,7 +62,7 @@ function exploreShard(job: ShardJob): ShardResult {
     exploredMs,
     verdicts: explored.verdicts,
     exhausted: strategy.exhausted,
-    coverage: strategy.coverage(),
+    coverage: explored.coverage,
     failure: firstFailure === null ? null : examine(job, firstFailure),
   };
 }
@@ -94,16 +98,19 @@ function shardSeed({ seed, shard }: ShardJob): number {
  */
 function examine(job: ShardJob, failure: Failure): ShardFailure {
   const found = encodeSchedule(failure.schedule);
-  const again: ReplayJob = { kind: 'replay', program: job.program, rules: job.rules, schedule: found };
+  const { program, rules, conditions } = job;
+  const again: ReplayJob = { kind: 'replay', program, rules, conditions, schedule: found };
   const first = replayJob(again);
   const differs = differenceOf(failure, first);
-  const least = differs === null && job.minimise > 0 ? minimised(again, job.minimise) : again;
+  const { least, cut } =
+    differs === null && job.minimise > 0 ? minimised(again, job.minimise) : { least: again, cut: null };
   const recorded = replayJob(least);
   const told = replayJob({ ...least, telling: job.telling });
   return {
     execution: failure.execution * job.shards + job.shard,
     verdict: recorded.verdict,
     found,
+    minimised: cut,
     schedule: least.schedule,
     program: least.program,
     recorded: told,
@@ -112,13 +119,12 @@ function examine(job: ShardJob, failure: Failure): ShardFailure {
 }
 
 /** The smallest program and schedule with the same finding. */
-function minimised(job: ReplayJob, executions: number): ReplayJob {
-  const { kept, schedule } = minimise(programOf(job.program, job.rules, {}), decodeSchedule(job.schedule), {
-    executions,
-  });
+function minimised(job: ReplayJob, executions: number): { least: ReplayJob; cut: Cut } {
+  const cut = minimise(programOf(job), decodeSchedule(job.schedule), { executions });
+  const { kept, schedule, before, after } = cut;
   const isWhole = kept.every((operations) => operations.length > 0);
   const program = isWhole ? job.program : { ...job.program, kept };
-  return { ...job, program, schedule: encodeSchedule(schedule) };
+  return { least: { ...job, program, schedule: encodeSchedule(schedule) }, cut: { before, after } };
 }
 
 function differenceOf({ verdict, violations }: Failure, { leftAt, ...recorded }: ReplayResult): string | null {
@@ -130,35 +136,42 @@ function differenceOf({ verdict, violations }: Failure, { leftAt, ...recorded }:
 }
 
 function differenceBetween(first: ReplayResult, second: ReplayResult): string | null {
-  const facts = ({ told: _, ...rest }: ReplayResult): string => JSON.stringify(rest);
+  const facts = ({ told: _, chromeTrace: __, ...rest }: ReplayResult): string => JSON.stringify(rest);
   return facts(first) === facts(second) ? null : 'two replays of one schedule differ';
 }
 
-function replayJob({ program, rules, schedule, telling }: ReplayJob): ReplayResult {
+function replayJob(job: ReplayJob): ReplayResult {
   const digest = new AccessDigest();
-  const observed = { ...programOf(program, rules, { places: true }), observers: [digest] };
-  const { verdict, violations, schedule: ran, divergedAt } = replay(observed, decodeSchedule(schedule));
+  const program = programOf(job, { places: true });
+  // Before the detectors: the step that shows the finding is in the digest too.
+  const observed = { ...program, observers: [digest, ...(program.observers ?? [])] };
+  const { memory } = job.conditions;
+  const { verdict, violations, schedule, divergedAt } = replay(observed, decodeSchedule(job.schedule), { memory });
   return {
     verdict,
-    findings: violations.map(findingOf),
-    schedule: encodeSchedule(ran),
-    steps: ran.runs.reduce((sum, { steps }) => sum + steps, 0),
+    findings: violations.map((violation) => findingOf(withSites(programOf(job), schedule, violation))),
+    schedule: encodeSchedule(schedule),
+    steps: schedule.runs.reduce((sum, { steps }) => sum + steps, 0),
     digests: digest.digests(),
     leftAt: divergedAt,
-    told: telling === undefined ? [] : tell(program, rules, ran, telling),
+    told: job.telling === undefined ? [] : tellRun(programOf(job), schedule, rolesOf(job), job.telling),
+    chromeTrace: job.asChromeTrace === true ? chromeTrace(explain(programOf(job), schedule), rolesOf(job)) : null,
   };
 }
 
-function tell(name: ProgramName, rules: Rules, schedule: Schedule, telling: Telling): string[] {
-  const { threads } = scenarioOf(name);
-  return tellRun(programOf(name, rules, {}), schedule, threads, telling);
+function rolesOf({ program }: ReplayJob): readonly string[] {
+  return scenarioOf(program).threads;
 }
 
-function findingOf(violation: Violation): ReplayResult['findings'][number] {
+/** Steps and words of the accesses mean nothing outside of the execution: their places are in the evidence. */
+function findingOf({ accesses: _, ...violation }: Violation): ReplayResult['findings'][number] {
   return { ...violation, id: findingId(violation) };
 }
 
-function programOf(name: ProgramName, rules: Rules, options: ProgramOptions): Program<Task, MachineWorld> {
-  const program = scenarioOf(name).program(rules, { ...options, seeks: name.seeks });
+function programOf(
+  { program: name, rules, conditions }: ShardJob | ReplayJob,
+  options: ProgramOptions = {},
+): Program<Task, MachineWorld> {
+  const program = watchedProgram(scenarioOf(name), rules, conditions.detect, { ...options, seeks: name.seeks });
   return name.kept === undefined ? program : reduceProgram(program, name.kept);
 }

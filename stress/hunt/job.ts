@@ -2,11 +2,13 @@
 
 import type { Finding, FindingKind } from '../../src/base/finding.ts';
 import type { Scene } from '../../src/report/sceneDocument.ts';
+import type { Cut } from '../../src/explore/minimise.ts';
 import type { Coverage } from '../../src/explore/strategy.ts';
 import type { Kept } from '../../src/explore/reduceProgram.ts';
 import type { Verdict } from '../../src/explore/world.ts';
+import type { ChromeTrace } from '../../src/report/chromeTrace.ts';
 import type { Rules } from '../../src/rules/rules.ts';
-
+import type { Conditions } from './detectorChoice.ts';
 import type { Telling } from './tellRun.ts';
 
 /** Names a program: a scenario of the catalogue, or one that is built from the scene of a finding. */
@@ -31,6 +33,7 @@ export interface ShardJob {
   readonly kind: 'explore';
   readonly program: ProgramName;
   readonly rules: Rules;
+  readonly conditions: Conditions;
   readonly strategy: StrategyChoice;
   readonly seed: number;
   readonly shard: number;
@@ -66,6 +69,8 @@ export interface ShardFailure {
   readonly verdict: Verdict;
   /** The schedule that was found. */
   readonly found: string;
+  /** Sizes before and after it was cut down; null where it was left as it was found. */
+  readonly minimised: Cut | null;
   /** What it was cut down to, and the program with it. */
   readonly schedule: string;
   readonly program: ProgramName;
@@ -79,9 +84,12 @@ export interface ReplayJob {
   readonly kind: 'replay';
   readonly program: ProgramName;
   readonly rules: Rules;
+  readonly conditions: Conditions;
   readonly schedule: string;
   /** Absent: it is not told. */
   readonly telling?: Telling | undefined;
+  /** It is told as a trace, not in lines. */
+  readonly asChromeTrace?: boolean | undefined;
 }
 
 export interface ReplayResult {
@@ -96,4 +104,6 @@ export interface ReplayResult {
   readonly leftAt: number | null;
   /** Lines that tell what happened; empty unless they were asked for. */
   readonly told: readonly string[];
+  /** Null unless it was asked for. */
+  readonly chromeTrace: ChromeTrace | null;
 }

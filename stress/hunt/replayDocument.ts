@@ -11,6 +11,7 @@ import { UsageError } from '../../src/base/usageError.ts';
 import { decodeSchedule } from '../../src/explore/schedule.ts';
 import { kernelPreset, applyRuleSettings } from '../../src/rules/resolve.ts';
 import type { Rules } from '../../src/rules/rules.ts';
+import { DETECTORS, chooseDetectors, type Conditions } from './detectorChoice.ts';
 import type { ProgramName } from './job.ts';
 import { parseJsonDocument, type Refuse } from './jsonDocument.ts';
 import { scenarioOf } from './programs.ts';
@@ -55,6 +56,9 @@ const DOCUMENT = z.strictObject({
     seed: z.number().int().nonnegative(),
     strategy: z.string(),
     execution: z.number().int().nonnegative(),
+    /** Files of older builds do not have these two. */
+    memory: z.enum(['sc', 'tso']).default('sc'),
+    detect: z.array(z.enum(DETECTORS)).default([]),
   }),
   schedule: z.string(),
   /** The schedule that was found, before it was cut down. */
@@ -77,7 +81,7 @@ export interface ReplayDocument {
 }
 
 /** What was decided before the exploration began, and which of its executions this is. */
-export interface ReplayConfig {
+export interface ReplayConfig extends Conditions {
   readonly kernel: string;
   readonly bug?: string | undefined;
   /** Every rule with its value. */
@@ -116,16 +120,24 @@ function consistent(document: ReplayDocument, refuse: Refuse): ReplayDocument {
   refuse.unless('program', () => scenarioOf(document.program));
   refuse.unless('config.kernel', () => kernelPreset(document.config.kernel));
   refuse.unless('config.rules', () => rulesOf(document));
+  refuse.unless('config.detect', () => checkDetectors(document));
   refuse.unless('schedule', () => checkSchedule(document));
   return document;
 }
 
-function checkSchedule({ program, schedule, digests }: ReplayDocument): void {
+function checkDetectors(document: ReplayDocument): void {
+  const { detect, memory } = document.config;
+  chooseDetectors(detect, memory, rulesOf(document));
+}
+
+function checkSchedule({ program, config, schedule, digests }: ReplayDocument): void {
   const { runs, tasks } = decodeSchedule(schedule);
   const { threads } = scenarioOf(program);
-  if (tasks !== threads.length) throw new UsageError(`it has ${tasks} tasks, the program ${threads.length}`);
-  if (program.kept !== undefined && program.kept.length !== tasks)
-    throw new UsageError(`it has ${tasks} tasks, but operations are kept of ${program.kept.length}`);
+  // Every store buffer is a task too.
+  const wanted = threads.length * (config.memory === 'tso' ? 2 : 1);
+  if (tasks !== wanted) throw new UsageError(`it has ${tasks} tasks, the program ${wanted}`);
+  if (program.kept !== undefined && program.kept.length !== threads.length)
+    throw new UsageError(`there are ${threads.length} threads, but operations are kept of ${program.kept.length}`);
   if (runs.length !== digests.length)
     throw new UsageError(`it has ${runs.length} runs, but there are ${digests.length} digests`);
 }

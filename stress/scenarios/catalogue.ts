@@ -20,6 +20,7 @@ import type { Scenario } from './scenario.ts';
 import { shiftArgPagesVsMigration } from './shiftArgPagesVsMigration.ts';
 import { splitInsertBeforeRmapVisible } from './splitInsertBeforeRmapVisible.ts';
 import { vmaAdjustUnlocked } from './vmaAdjustUnlocked.ts';
+import { vmaWriterWaits } from './vmaWriterWaits.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   vmaAdjustUnlocked,
@@ -39,6 +40,7 @@ export const SCENARIOS: readonly Scenario[] = [
   copyOnWriteRace,
   firstWrites,
   migrationEntryWait,
+  vmaWriterWaits,
 ];
 
 /** Scenario of that id. @throws UsageError with the known ids */

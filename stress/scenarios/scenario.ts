@@ -113,7 +113,7 @@ function playRole<Shared>(role: Role<Shared>, task: Task, shared: Shared, report
 }
 
 /** A search for harm goes on past the warnings that foretell it. */
-function passOver(seeks: readonly FindingKind[], sink: ViolationSink): ViolationSink {
+export function passOver(seeks: readonly FindingKind[], sink: ViolationSink): ViolationSink {
   if (seeks.length === 0) return sink;
   return (violation) => {
     if (!isPrediction(violation.kind) || seeks.includes(violation.kind)) sink(violation);

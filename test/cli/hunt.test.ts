@@ -52,6 +52,13 @@ describe('hunt', () => {
     });
     expect(result.finding!.reference).toContain('012f18004da3');
     expect(result).not.toHaveProperty('notDeterministic');
+    const { before, after } = result.minimised!;
+    expect(before).toMatchObject({ threads: 2, operations: 2 });
+    expect(before.preemptions).toBeGreaterThan(2);
+    expect(after).toMatchObject({ threads: 2, operations: 2, preemptions: 2 });
+    expect(mmstorm('hunt', 'vma-adjust-unlocked', '--seed', '1', '-q').stdout).toContain(
+      `${before.preemptions} -> 2 preemptions, ${before.steps} -> ${after.steps} steps`,
+    );
     const named = replayJson(result.replay!);
     expect(named).toMatchObject({ status: 1, outcome: { diverged: null, findings: [{ id: result.finding!.id }] } });
     const last = mmstorm('replay', '-q');

@@ -13,6 +13,10 @@ import { minimise } from '../../src/explore/minimise.ts';
 import { keepAll, reduceProgram } from '../../src/explore/reduceProgram.ts';
 import { decodeSchedule, encodeSchedule, type Schedule } from '../../src/explore/schedule.ts';
 import type { World } from '../../src/explore/world.ts';
+import { LINUX_7_0 } from '../../src/rules/presets.ts';
+import { applyRuleSettings } from '../../src/rules/resolve.ts';
+import { findBug } from '../../stress/bugs/catalogue.ts';
+import { findScenario } from '../../stress/scenarios/catalogue.ts';
 import { crossedLocks, crowdedVma, movingVma } from '../support/failingPrograms.ts';
 import { explored } from '../support/simTest.ts';
 import { X, Y, bareProgram, type BareThread, type BareWorld } from './bare.ts';
@@ -104,6 +108,20 @@ describe.runIf(explored)('minimise', () => {
     const trace = explain(least.program, least.schedule);
     expect(trace.tasks).toEqual(['CPU1', 'CPU2', 'daemon1']);
     expect(trace.violations[0].signature).toBe('seen before it was set');
+  });
+
+  it('leaves a local minimum: a VMA that moves needs two preemptions', () => {
+    const { rules } = findBug('vma-adjust-unlocked');
+    const { program: build, expected: seeks } = findScenario('vma-adjust-unlocked');
+    const program = build(applyRuleSettings(LINUX_7_0, rules), { seeks });
+    // No single cut of these four preemptions leaves a failure.
+    const schedule = decodeSchedule('2.2.a52b64a58b27a8b58a17');
+    const least = minimise(program, schedule, { executions: 4000 });
+    expect(least.before).toMatchObject({ preemptions: 4 });
+    expect(least.after).toMatchObject({ threads: 2, preemptions: 2 });
+    const again = replay(least.program, least.schedule);
+    expect(again.divergedAt).toBeNull();
+    expect(findingId(again.violations[0])).toBe(findingId(replay(program, schedule).violations[0]));
   });
 
   it('is the same every time', () => {

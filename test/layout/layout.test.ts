@@ -5,6 +5,7 @@ import { ADDRESS_SPACE_TABLE } from '../../src/layout/addressSpace.ts';
 import { ANON_VMA, ANON_VMA_TABLE, AVC_TABLE } from '../../src/layout/anonVma.ts';
 import { GLOBAL_TABLE } from '../../src/layout/globals.ts';
 import type { Pfn, Vpn } from '../../src/layout/ids.ts';
+import { KSM_MM_SLOT_TABLE, RMAP_ITEM_TABLE, STABLE_NODE_TABLE } from '../../src/layout/ksm.ts';
 import { MUTEX_TABLE, RWSEM_TABLE, RWSEM_WORDS, SPIN_TABLE, SPIN_WORDS } from '../../src/layout/lockWords.ts';
 import { MM, MM_TABLE } from '../../src/layout/mm.ts';
 import { PAGE_TABLE_OF_FIELDS, makeAnonMapping, mappingAnonVma, mappingIsAnon } from '../../src/layout/page.ts';
@@ -44,6 +45,9 @@ const TABLES: readonly FieldTable[] = [
   TASK_TABLE,
   TLB_ENTRY_TABLE,
   GLOBAL_TABLE,
+  KSM_MM_SLOT_TABLE,
+  RMAP_ITEM_TABLE,
+  STABLE_NODE_TABLE,
 ];
 
 test.each(TABLES.map((table) => [table.name, table] as const))(

@@ -73,7 +73,7 @@ simExplore(
   { ...exploring(NESTED_READ, ends), keepGoing: true },
   ({ verdicts, firstFailure }) => {
     expect(verdicts.deadlock).toBe(EXECUTIONS);
-    expect(firstFailure?.violations[0].signature).toBe('deadlock test_rwsem test_rwsem');
+    expect(firstFailure?.violations[0].signature).toBe('deadlock test_rwsem');
   },
 );
 

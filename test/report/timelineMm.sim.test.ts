@@ -73,3 +73,16 @@ describe.runIf(explored)(ID, () => {
     expect(told.at(-1)).toMatch(/^Then, at step \d+: dangling migration PTE: page 17 of process 1/);
   });
 });
+
+describe.runIf(explored)('fork-shares-pinned-page', () => {
+  it('goes on where it was preempted, though its next access is in a function that it returns to', () => {
+    const { program: build, expected: seeks, threads } = findScenario('fork-shares-pinned-page');
+    const bugRules = applyRuleSettings(LINUX_7_0, findBug('fork-shares-pinned-page').rules);
+    const { firstFailure } = explore({ ...build(bugRules, { seeks }), executions: 500, seed: 1 });
+    const found = explain(build(bugRules, { seeks }), firstFailure!.schedule);
+    const told = storyLines(found, 1000);
+    expect(told[0]).toMatch(/^CPU1 runs pin_user_pages_fast\(\), .* and is preempted in gup_fast\(\)\.$/);
+    expect(told[2]).toBe('CPU1 goes on in gup_fast().');
+    expect(timelineLines(found, { form: 'short', roles: threads }).join('\n')).toMatch(/CPU1 goes on in gup_fast /);
+  });
+});

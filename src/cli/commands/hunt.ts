@@ -1,6 +1,7 @@
 /** `mmstorm hunt`: explores interleavings until a bug is found or the budget is spent. */
 import { Option, type Command } from 'commander';
 import { UsageError } from '../../base/usageError.ts';
+import { describeConditions } from '../../../stress/hunt/detectorChoice.ts';
 import { ExplorerPool, type ExplorationResult } from '../../../stress/hunt/exploration.ts';
 import { DEFAULT_STRATEGY, STRATEGIES } from '../../explore/strategyNamed.ts';
 import { HUNT_SCHEMA, type HuntDocument, type HuntResult } from '../../report/huntDocument.ts';
@@ -16,9 +17,11 @@ import {
   bugOption,
   colorOption,
   countOption,
+  detectOption,
   durationOption,
   jsonOption,
   kernelOption,
+  memoryOption,
   minimiseOption,
   outputOption,
   quietOption,
@@ -59,6 +62,7 @@ export const command: CliCommand = {
     );
     addBudgetOptions(command);
     command.addOption(kernelOption()).addOption(setOption()).addOption(bugOption()).addOption(seedOption());
+    command.addOption(memoryOption()).addOption(detectOption('lifetimes if a bug is switched on, else all'));
     command.addOption(quietOption()).addOption(verboseOption()).addOption(minimiseOption());
     command.addOption(jsonOption()).addOption(outputOption()).addOption(colorOption());
     bind<Options>(command, run);
@@ -143,11 +147,12 @@ async function hunt(
   progress: ProgressLine,
   told: Map<string, readonly string[]>,
 ): Promise<HuntResult> {
-  const { scenario, rules } = target;
+  const { scenario, rules, conditions } = target;
   const explored = await pool.explore(
     {
       program: target.program,
       rules,
+      conditions,
       strategy: { name: options.strategy, depth: options.depth },
       seed,
       shards: options.workers,
@@ -171,7 +176,7 @@ async function hunt(
 }
 
 function resultOf(
-  { scenario, bug, kernel, expected }: Target,
+  { scenario, bug, kernel, expected, conditions }: Target,
   options: Options,
   explored: ExplorationResult,
 ): HuntResult {
@@ -190,6 +195,7 @@ function resultOf(
     executionsPerSecond: elapsedMs === 0 ? 0 : Math.round((executions * 1000) / elapsedMs),
     strategy: options.strategy,
     depth: options.depth ?? null,
+    ...conditions,
     missProbability: coverage.missProbability ?? [],
   };
 }
@@ -197,9 +203,20 @@ function resultOf(
 /** Findings first; then whether everything that was asked for has an answer. */
 function exitCodeOf(results: readonly HuntResult[]): ExitCode {
   if (results.some(({ finding }) => finding !== undefined)) return ExitCode.findings;
-  const isAnswer = ({ ended, bug }: HuntResult): boolean =>
-    ended === 'exhausted' || (ended === 'executions' && bug === null);
+  // A search that has nothing left has not seen everything where stores are buffered.
+  const isAnswer = ({ ended, bug, memory }: HuntResult): boolean =>
+    (ended === 'exhausted' && memory === 'sc') || ((ended === 'exhausted' || ended === 'executions') && bug === null);
   return results.every(isAnswer) ? ExitCode.ok : ExitCode.inconclusive;
+}
+
+/** The same for all targets, or by the bugs: those that have one are watched by fewer. */
+function describeDetection(targets: readonly Target[]): string {
+  const all = targets.map(({ conditions }) => describeConditions(conditions));
+  const distinct = [...new Set(all)];
+  if (distinct.length === 1) return distinct[0];
+  const scenariosOf = (text: string): string =>
+    targets.flatMap(({ scenario }, index) => (all[index] === text ? [scenario.id] : [])).join(' ');
+  return distinct.map((text) => `${text} for ${scenariosOf(text)}`).join('; ');
 }
 
 function describeStart({ workers, executions, duration, strategy }: Options, targets: Target[], seed: number): string {
@@ -208,6 +225,7 @@ function describeStart({ workers, executions, duration, strategy }: Options, tar
     `kernel ${targets[0].kernel}`,
     `seed ${seed}`,
     `strategy ${strategy}`,
+    describeDetection(targets),
     `at most ${executions.toLocaleString('en')} executions and ${duration / 1000} s each`,
     workers === 1 ? 'one worker' : `${workers} workers`,
   ];
