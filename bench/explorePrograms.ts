@@ -14,7 +14,7 @@ import { assert } from '../src/base/assert.ts';
 import type { Sim } from '../src/base/sim.ts';
 import { dfsStrategy } from '../src/explore/dfsStrategy.ts';
 import { dporStrategy } from '../src/explore/dporStrategy.ts';
-import { exploreMemory, type MemoryProgram } from '../src/explore/memoryProgram.ts';
+import { prepareMemory, type MemoryProgram } from '../src/explore/memoryProgram.ts';
 import type { Strategy } from '../src/explore/strategy.ts';
 import { strategyNamed } from '../src/explore/strategyNamed.ts';
 import type { Measured } from './case.ts';
@@ -89,11 +89,12 @@ const PROGRAMS: Record<ExploreRow['program'], MemoryProgram<Heap>> = {
   'P4(16)': { heap, setup, threads: [readTwice, writeLate] },
 };
 
-/** What a row measures: at least `batch` executions, as many explorations as that takes. */
+/** What a row measures: at least `batch` executions, as many explorations of the program, set up before, as that takes. */
 export function measureExploring({ program, strategy, batch }: ExploreRow): Measured {
-  const options = { ...PROGRAMS[program], strategy: make(strategy), keepGoing: true };
+  const prepared = prepareMemory(PROGRAMS[program]);
+  const options = { strategy: make(strategy), keepGoing: true };
   const run = (): void => {
-    for (let left = batch; left > 0;) left -= exploreMemory({ ...options, executions: left }).executions;
+    for (let left = batch; left > 0;) left -= prepared.explore({ ...options, executions: left }).executions;
   };
   return { run };
 }

@@ -53,7 +53,8 @@ export class Execution<T> {
   private readonly world: World<T>;
   private readonly bodies: readonly Thread<T>[];
   private readonly daemons: number;
-  private readonly strategy: Strategy;
+  /** Who decides; may be exchanged between two executions. */
+  strategy: Strategy;
   private readonly observers: readonly AccessObserver[];
   private readonly maxSteps: number;
   private readonly buffers: StoreBuffers | null;

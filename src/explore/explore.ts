@@ -87,58 +87,89 @@ export interface Exploration {
 
 /** Runs a program under many schedules; stops at the first failure unless told to go on. */
 export function explore<T, W extends World<T>>(program: Program<T, W> & ExploreOptions): Exploration {
-  const { seed = 0, executions, maxSteps = DEFAULT_MAX_STEPS, keepGoing = false } = program;
-  const { strategy: wanted = DEFAULT_STRATEGY } = program;
-  const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
-  const { execution, judge } = prepare(program, strategy, maxSteps, program.memory);
-  const { view } = execution;
-  const verdicts = { done: 0, violation: 0, assertion: 0, crash: 0, deadlock: 0, livelock: 0, pruned: 0 };
-  let firstFailure: Failure | null = null;
-  let steps = 0;
-  let hash = 0x811c_9dc5;
-  let done = 0;
-  while (done < executions && strategy.begin(done, view)) {
-    const verdict = runAndJudge(execution, judge);
-    strategy.end(view, verdict !== 'done' && verdict !== 'pruned');
-    steps += view.steps;
-    done++;
-    if (verdict === 'done') {
-      hash = Math.imul(execution.recorder.hash(hash), 0x0100_0193);
-      verdicts.done++;
-      continue;
-    }
-    hash = Math.imul(execution.recorder.hash(hash) ^ VERDICTS.indexOf(verdict), 0x0100_0193);
-    verdicts[verdict]++;
-    if (verdict === 'pruned') continue;
-    if (firstFailure === null) {
-      const { violations, thrown, recorder } = execution;
-      const schedule = recorder.schedule(view.tasks);
-      firstFailure = { execution: done - 1, seed, verdict, violations, schedule, thrown };
-    }
-    if (!keepGoing) break;
-  }
-  if (firstFailure !== null && program.confirm === true) {
-    firstFailure = { ...firstFailure, repeats: doesRepeat(program, firstFailure, maxSteps) };
-  }
-  const traceHash = (hash >>> 0).toString(16).padStart(8, '0');
-  return { executions: done, steps, verdicts, firstFailure, coverage: coverageOf(strategy, program.memory), traceHash };
+  return new Explorer(program, program).explore(program);
 }
+
+/** What belongs to the set-up, and what each exploration may want anew. */
+export type SetUpOptions = Pick<ExploreOptions, 'maxSteps' | 'memory'>;
+export type RunOptions = Omit<ExploreOptions, keyof SetUpOptions>;
+
+/**
+ * A program that is set up once and explored as often as wanted. Each exploration is what it would be alone: the world is put
+ * back before every execution, and a strategy begins anew with its execution 0.
+ */
+export class Explorer<T, W extends World<T>> {
+  private readonly program: Program<T, W>;
+  private readonly maxSteps: number;
+  private readonly memory: Memory;
+  private prepared: Prepared<T, W> | null;
+
+  constructor(program: Program<T, W>, { maxSteps = DEFAULT_MAX_STEPS, memory = 'sc' }: SetUpOptions) {
+    this.program = program;
+    this.maxSteps = maxSteps;
+    this.memory = memory;
+    this.prepared = this.setUp();
+  }
+
+  explore(options: RunOptions): Exploration {
+    const { seed = 0, executions, keepGoing = false, strategy: wanted = DEFAULT_STRATEGY } = options;
+    const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
+    const { execution, judge } = (this.prepared ??= this.setUp());
+    execution.strategy = strategy;
+    const { view } = execution;
+    const verdicts = { done: 0, violation: 0, assertion: 0, crash: 0, deadlock: 0, livelock: 0, pruned: 0 };
+    let firstFailure: Failure | null = null;
+    let steps = 0;
+    let hash = 0x811c_9dc5;
+    let done = 0;
+    while (done < executions && strategy.begin(done, view)) {
+      const verdict = runAndJudge(execution, judge);
+      strategy.end(view, verdict !== 'done' && verdict !== 'pruned');
+      steps += view.steps;
+      done++;
+      if (verdict === 'done') {
+        hash = Math.imul(execution.recorder.hash(hash), 0x0100_0193);
+        verdicts.done++;
+        continue;
+      }
+      hash = Math.imul(execution.recorder.hash(hash) ^ VERDICTS.indexOf(verdict), 0x0100_0193);
+      verdicts[verdict]++;
+      if (verdict === 'pruned') continue;
+      if (firstFailure === null) {
+        const { violations, thrown, recorder } = execution;
+        const schedule = recorder.schedule(view.tasks);
+        firstFailure = { execution: done - 1, seed, verdict, violations, schedule, thrown };
+      }
+      if (!keepGoing) break;
+    }
+    if (firstFailure !== null && options.confirm === true) {
+      firstFailure = { ...firstFailure, repeats: this.doesRepeat(firstFailure) };
+    }
+    const traceHash = (hash >>> 0).toString(16).padStart(8, '0');
+    return { executions: done, steps, verdicts, firstFailure, coverage: coverageOf(strategy, this.memory), traceHash };
+  }
+
+  private setUp(): Prepared<T, W> {
+    return prepare(this.program, NO_STRATEGY, this.maxSteps, this.memory);
+  }
+
+  /** Whether the failure comes again in a world that is set up for it alone. */
+  private doesRepeat({ verdict, violations: [first], schedule }: Failure): boolean {
+    const { program, maxSteps, memory } = this;
+    // What the threads keep from a set-up is then that of another world.
+    this.prepared = null;
+    const again = replay(program, schedule, { maxSteps, memory });
+    return again.divergedAt === null && again.verdict === verdict && again.violations[0]?.signature === first.signature;
+  }
+}
+
+/** Stands where no exploration has begun. */
+const NO_STRATEGY: Strategy = { name: 'none', begin: () => false, choose: () => -1, end: () => {} };
 
 /** The searches know which steps depend on each other where memory is sequentially consistent; elsewhere they only sample. */
-function coverageOf(strategy: Strategy, memory: Memory = 'sc'): Coverage {
+function coverageOf(strategy: Strategy, memory: Memory): Coverage {
   const coverage = strategy.coverage?.() ?? { verdict: 'sampled' };
   return memory === 'sc' || coverage.verdict === 'sampled' ? coverage : { verdict: 'sampled' };
-}
-
-function doesRepeat<T, W extends World<T>>(
-  program: Program<T, W> & ExploreOptions,
-  failure: Failure,
-  maxSteps: number,
-): boolean {
-  const { memory = 'sc' } = program;
-  const { verdict, violations, divergedAt } = replay(program, failure.schedule, { maxSteps, memory });
-  const [first] = failure.violations;
-  return divergedAt === null && verdict === failure.verdict && violations[0]?.signature === first.signature;
 }
 
 /** One execution under a recorded schedule. */

@@ -1,7 +1,12 @@
 /** `mmstorm/explore`: running a program of threads under a scheduler that decides every interleaving. */
 
-export { exploreMemory as explore, replayMemory as replay } from './memoryProgram.ts';
-export type { MemoryExploreOptions as ExploreOptions, MemoryProgram as Program } from './memoryProgram.ts';
+export { exploreMemory as explore, prepareMemory as prepare, replayMemory as replay } from './memoryProgram.ts';
+export type {
+  MemoryExploreOptions as ExploreOptions,
+  MemoryProgram as Program,
+  MemoryRunOptions as RunOptions,
+  PreparedMemory as Prepared,
+} from './memoryProgram.ts';
 export type { Exploration, Failure, Replayed } from './explore.ts';
 export type { Thread, Verdict } from './world.ts';
 export type { Coverage, MissProbability, SchedulerView, Strategy } from './strategy.ts';

@@ -8,12 +8,14 @@ import type { Sim } from '../base/sim.ts';
 import { UsageError } from '../base/usageError.ts';
 import {
   DEFAULT_MAX_STEPS,
-  explore,
+  Explorer,
   replay,
   type Exploration,
   type ExploreOptions,
   type Program,
   type Replayed,
+  type RunOptions,
+  type SetUpOptions,
 } from './explore.ts';
 import { decodeSchedule, type Schedule } from './schedule.ts';
 import type { Thread, World } from './world.ts';
@@ -44,8 +46,24 @@ const DEFAULT_EXECUTIONS = 10_000;
 
 /** Runs a program under many schedules; stops at the first failure unless told to go on. */
 export function exploreMemory<Shared>(program: MemoryProgram<Shared> & MemoryExploreOptions): Exploration {
-  const { executions = DEFAULT_EXECUTIONS, seed, maxSteps, strategy, keepGoing, memory, confirm = true } = program;
-  return explore({ ...programOf(program), executions, seed, maxSteps, strategy, keepGoing, memory, confirm });
+  return prepareMemory(program).explore(program);
+}
+
+export type MemoryRunOptions = Omit<MemoryExploreOptions, keyof SetUpOptions>;
+
+/** A program that is set up. */
+export interface PreparedMemory {
+  /** What exploring the program alone gives, without the cost of its set-up. */
+  explore(options?: MemoryRunOptions): Exploration;
+}
+
+/** Sets a program up once, to be explored as often as wanted: for little programs the set-up costs more than an exploration. */
+export function prepareMemory<Shared>(program: MemoryProgram<Shared> & SetUpOptions): PreparedMemory {
+  const explorer = new Explorer(programOf(program), program);
+  return {
+    explore: ({ executions = DEFAULT_EXECUTIONS, seed, strategy, keepGoing, confirm = true } = {}) =>
+      explorer.explore({ executions, seed, strategy, keepGoing, confirm } satisfies RunOptions),
+  };
 }
 
 /** Runs a program once under a schedule, or the text of one; with the options of the exploration that it is from. */
