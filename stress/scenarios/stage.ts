@@ -82,7 +82,8 @@ export interface StageOptions {
 export class Stage {
   readonly heap: Heap;
   private readonly rules: Rules;
-  private readonly check: CheckHook;
+  private readonly sink: ViolationSink;
+  private check: CheckHook;
   private readonly lockdep: LockdepHook;
   private readonly tasks: Task[] = [];
 
@@ -95,6 +96,7 @@ export class Stage {
       userWords: ledgerWords(machine.frames),
     });
     initLockdep(this.heap, STAGE_LOCKDEP);
+    this.sink = sink;
     this.check = createChecker(sink, {});
     const trace = places ? {} : { trace: noTrace };
     const lockdep = createLockdep(this.heap, (report) => sink(lockdepViolation(report)), trace);
@@ -119,7 +121,11 @@ export class Stage {
 
   /** The machine as it is now is the start of every execution. */
   newWorld(): MachineWorld {
-    return new MachineWorld(this.heap, (index) => this.newTask(index + 1));
+    return new MachineWorld(this.heap, (index) => {
+      // What a checker remembers of its tasks belongs to one execution, which may have ended anywhere.
+      if (index === 0) this.check = createChecker(this.sink, {});
+      return this.newTask(index + 1);
+    });
   }
 }
 
