@@ -34,6 +34,7 @@ export function checkKsm(heap: Heap): Violation[] {
     violations.push({ kind, title: `KSM: ${what}`, signature: `KSM: ${what}`, evidence });
   };
   const nodes = checkStableTree(heap, wrong);
+  if (nodes === null) return violations;
   const items = checkSlots(heap, wrong);
   const listed = new Set<RmapItemPtr>();
   for (const node of nodes) checkNode(heap, node, items, listed, wrong);
@@ -42,12 +43,12 @@ export function checkKsm(heap: Heap): Violation[] {
   return violations;
 }
 
-/** Order and links of the stable tree. @returns all nodes with a page */
-function checkStableTree(heap: Heap, wrong: Wrong): StableNodePtr[] {
+/** Order and links of the stable tree. @returns all nodes with a page; null if the links are broken */
+function checkStableTree(heap: Heap, wrong: Wrong): StableNodePtr[] | null {
   const tree = ksmTreeNodes(heap, GLOBAL.ksmStableRoot, CACHES.ksmStableNode) as StableNodePtr[] | null;
   if (tree === null) {
     wrong('vma-tree', 'the links of the stable tree are broken');
-    return [];
+    return null;
   }
   const nodes: StableNodePtr[] = [];
   let before: Pfn[] = [];

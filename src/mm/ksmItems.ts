@@ -15,7 +15,8 @@ import { initRmapItem, rmapItemAt, rmapItemNextLink, rmapItemVpn, setRmapItemAt 
 import { removeRmapItemFromTree } from './ksmNode.ts';
 
 /**
- * get_next_rmap_item(): the item of the page at `vpn`, made if there is none; those before it, from `link` on, stand for pages that are gone, and go.
+ * get_next_rmap_item(): the item of the page at `vpn`, made if there is none. Those before it, from `link` on, stand for pages that
+ * are gone, and go.
  *
  * @param link the word that leads to the next item
  * @returns 0 without memory

@@ -4,8 +4,8 @@
  * Lock order here: ksm_thread_mutex > folio lock.
  *
  * Invariants
- *   KSM-4  A node is freed only when its page is gone or (after an unmerge) knows nothing of it: whoever has the page locked and finds the node in
- *          folio->mapping may use it.
+ *   KSM-4  A node is freed only when its page is gone or (after an unmerge) knows nothing of it: whoever has the page locked and
+ *          finds the node in folio->mapping may use it.
  *   KSM-5  An rmap_item in a node's list has a reference on its anon_vma.
  *
  * Kernel: ksm_get_folio(), remove_node_from_stable_tree(), remove_stable_node(), remove_rmap_item_from_tree() in mm/ksm.c.

@@ -9,6 +9,9 @@
  *           child is visited after the parent that has the item.
  *   KSM-12  A mapping that fork made and that the scan has not seen is found by the item of the parent, as long as there is one.
  *
+ * Not found, as in Linux: a mapping that has moved, of a page that a relative's merging made a KSM page. It makes a migration fail. If it
+ * moves between the two halves of a migration, its migration entry stays: mremap takes KSM pages only out of mergeable VMAs.
+ *
  * Kernel: rmap_walk_ksm(), folio_migrate_ksm() in mm/ksm.c (6.18).
  */
 

@@ -1,5 +1,7 @@
 /** Lockdep over the whole simulated mm: silent on the newest kernel, loud where the kernel's authors were wrong. */
 import { describe, expect, it } from 'vitest';
+import { CACHES } from '../../src/arena/header.ts';
+import { slabGeneration, slabObjects } from '../../src/arena/slab.ts';
 import { learnedOrder } from '../../src/lockdep/learnedOrder.ts';
 import { kernelPreset } from '../../src/rules/resolve.ts';
 import { learnLocks, type LearnResult } from '../../stress/learnLocks.ts';
@@ -18,6 +20,12 @@ describe('one CPU through the default mix', () => {
     expect(order.filter(({ agreement }) => agreement === 'against')).toEqual([]);
   });
 
+  it('pages are merged on the way', () => {
+    const { heap } = learn('linux-7.0', 1, 1500);
+    const used = [...slabObjects(heap, CACHES.ksmStableNode)].filter((node) => slabGeneration(heap, node) > 0);
+    expect(used.length).toBeGreaterThan(0);
+  });
+
   it('is the same for the same seed', () => {
     const [first, second] = [learn('linux-7.0', 7, 500), learn('linux-7.0', 7, 500)];
     expect(learnedOrder(first.heap)).toEqual(learnedOrder(second.heap));
@@ -29,7 +37,9 @@ describe('one CPU through the default mix', () => {
       kind: 'lock-order',
       signature: 'instance-order: &anon_vma->lock, lockChain, lockVisited',
     });
-    const ids = violations.map(({ kind, signature }) => `${kind} ${signature}`);
+    // Pinned pages that fork shares lose writes as well, as often as it happens; what lockdep has to say it says once.
+    const reports = violations.filter(({ kind }) => kind !== 'lost-write');
+    const ids = reports.map(({ kind, signature }) => `${kind} ${signature}`);
     expect(new Set(ids).size).toBe(ids.length);
   });
 
