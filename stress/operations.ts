@@ -28,9 +28,9 @@ export const OPERATIONS = [
   { name: 'dontneed', weight: 3, what: 'zero a range by MADV_DONTNEED' },
   { name: 'free', weight: 4, what: 'give the contents of a range up by MADV_FREE' },
   { name: 'mlock', weight: 4, what: 'lock or unlock a range in memory' },
-  { name: 'mseal', weight: 1, what: 'seal a fresh mapping and try to change it' },
+  { name: 'mseal', weight: 3, what: 'seal a fresh mapping and try to change it' },
   { name: 'hugetlb', weight: 4, what: 'map, use, move or migrate huge pages of a small pool' },
-  { name: 'ksm', weight: 6, what: 'kernel thread: merge pages of equal contents, a few in each turn' },
+  { name: 'ksm', weight: 3, what: 'kernel thread: merge pages of equal contents, a few in each turn' },
   { name: 'mergeable', weight: 4, what: 'give pages equal contents and allow KSM to merge them, or forbid it' },
   { name: 'take-all-locks', weight: 3, what: 'take every lock of an mm, as an MMU notifier does' },
 ] as const satisfies readonly OperationDoc[];

@@ -225,6 +225,9 @@ export function checkForkFlushed(heap: Heap, parent: MmPtr, sink: ViolationSink)
 /**
  * Invariant 47: both PTLs held, the old range was flushed: no CPU translates it any more. Slots are refilled meanwhile, so the
  * owner is looked at again after the address: an address that came with another owner is none of ours.
+ *
+ * While somebody has cleared entries of the mm and not flushed them yet (tlb_flush_pending), a translation may be his: its
+ * page did not move. MADV_DONTNEED flushes after it has dropped the VMA's lock, so mremap may come in between.
  */
 export function checkMoved(heap: Heap, mm: MmPtr, from: Vpn, nr: number, sink: ViolationSink): void {
   const asid = heap[mm + MM.asid];
@@ -232,6 +235,9 @@ export function checkMoved(heap: Heap, mm: MmPtr, from: Vpn, nr: number, sink: V
     if (heap[slot + TLB_ENTRY.asid] !== asid) return;
     const vpn = Atomics.load(heap, slot + TLB_ENTRY.vpn);
     if (vpn < from || vpn >= from + nr || Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid) return;
+    if (Atomics.load(heap, mm + MM.tlbFlushPending) !== 0) return;
+    // The flush may have come between the look at the slot and the look at the count.
+    if (Atomics.load(heap, slot + TLB_ENTRY.asid) !== asid || Atomics.load(heap, slot + TLB_ENTRY.vpn) !== vpn) return;
     sink({
       ...simple(
         'stale-tlb',

@@ -298,6 +298,13 @@ describe('user memory, fork, mremap, pins', () => {
     expect(seen).toEqual([]);
   });
 
+  test('after a move: translations that somebody else has still to flush', () => {
+    cache(1, makePte(world.pfn, 0));
+    world.heap[world.mm + MM.tlbFlushPending] = 1;
+    checker.ptesMoved(task, world.mm, world.vpn, 1);
+    expect(seen).toEqual([]);
+  });
+
   test('an access through the TLB to a freed frame', () => {
     slabFree(world.heap, 0, CACHES.frame, pageAt(world.heap, world.pfn));
     checker.userAccess(task, world.mm, world.vpn, makePte(world.pfn, PTE_WRITE), true, 0, 1);
