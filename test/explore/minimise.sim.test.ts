@@ -110,14 +110,14 @@ describe.runIf(explored)('minimise', () => {
     expect(trace.violations[0].signature).toBe('seen before it was set');
   });
 
-  it('leaves a local minimum: a VMA that moves needs two preemptions', () => {
+  // From many preemptions no sequence of single cuts need lead to the fewest.
+  it.each([3, 6, 8])('a VMA that moves needs two preemptions, whatever was found (seed %i)', (seed) => {
     const { rules } = findBug('vma-adjust-unlocked');
     const { program: build, expected: seeks } = findScenario('vma-adjust-unlocked');
     const program = build(applyRuleSettings(LINUX_7_0, rules), { seeks });
-    // No single cut of these four preemptions leaves a failure.
-    const schedule = decodeSchedule('2.2.a52b64a58b27a8b58a17');
-    const least = minimise(program, schedule, { executions: 4000 });
-    expect(least.before).toMatchObject({ preemptions: 4 });
+    const { schedule } = explore({ ...program, executions: 2000, seed, strategy: 'random' }).firstFailure!;
+    const least = minimise(program, schedule);
+    expect(least.before.preemptions).toBeGreaterThan(20);
     expect(least.after).toMatchObject({ threads: 2, preemptions: 2 });
     const again = replay(least.program, least.schedule);
     expect(again.divergedAt).toBeNull();
