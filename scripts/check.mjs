@@ -88,7 +88,7 @@ async function tests(node) {
   const report = join(reports, 'tests.json');
   rmSync(report, { force: true });
   const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
-  const code = await run(node, [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`], 300);
+  const code = await run(node, [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile=${report}`], 900);
   /** @type {{ numPassedTests: number, numFailedTests: number, numFailedTestSuites: number }} */
   const counts = JSON.parse(readFileSync(report, 'utf8'));
   const failed = Math.max(counts.numFailedTests, counts.numFailedTestSuites, code === 0 ? 0 : 1);

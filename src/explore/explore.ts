@@ -108,13 +108,13 @@ export class Explorer<T, W extends World<T>> {
     this.program = program;
     this.maxSteps = maxSteps;
     this.memory = memory;
-    this.prepared = this.setUp();
+    this.prepared = this.buildParts();
   }
 
   explore(options: RunOptions): Exploration {
     const { seed = 0, executions, keepGoing = false, strategy: wanted = DEFAULT_STRATEGY } = options;
     const strategy = typeof wanted === 'string' ? strategyNamed(wanted, { seed }) : wanted;
-    const { execution, judge } = (this.prepared ??= this.setUp());
+    const { execution, judge } = (this.prepared ??= this.buildParts());
     execution.strategy = strategy;
     const { view } = execution;
     const verdicts = { done: 0, violation: 0, assertion: 0, crash: 0, deadlock: 0, livelock: 0, pruned: 0 };
@@ -149,7 +149,7 @@ export class Explorer<T, W extends World<T>> {
     return { executions: done, steps, verdicts, firstFailure, coverage: coverageOf(strategy, this.memory), traceHash };
   }
 
-  private setUp(): Prepared<T, W> {
+  private buildParts(): Prepared<T, W> {
     return prepare(this.program, NO_STRATEGY, this.maxSteps, this.memory);
   }
 
